@@ -1,0 +1,4 @@
+#!/usr/bin/env node
+import { pluginMain } from "../dist/index.js";
+
+await pluginMain();

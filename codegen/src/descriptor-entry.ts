@@ -1,0 +1,35 @@
+import type { MethodModel } from "./contract-model.ts";
+import type { NamesInUse } from "./interfaces.ts";
+import { quote } from "./names.ts";
+import type { Pattern } from "./operation-options.ts";
+import { wrapObject } from "./wrap.ts";
+
+/** The entry of a method in the contract's list. */
+export function descriptorEntry(method: MethodModel, names: NamesInUse): string {
+  const options = optionEntries(method, names);
+  const entries = [
+    `name: ${quote(method.name)}`,
+    `localName: ${quote(method.localName)}`,
+    `kind: ${quote(method.kind)}`,
+    `input: ${names.message(method.input)}`,
+    `output: ${names.message(method.output)}`,
+    ...(options.length === 0 ? [] : [`options: { ${options.join(", ")} }`]),
+  ];
+  return wrapObject(entries, "    ");
+}
+
+function optionEntries({ operation, idempotency, deprecated }: MethodModel, names: NamesInUse): string[] {
+  const { pattern, timeoutMs, requires, faults } = operation;
+  return [
+    ...(pattern.case === "call" ? [] : [`pattern: ${patternCode(pattern)}`]),
+    ...(idempotency === undefined ? [] : [`idempotency: ${quote(idempotency)}`]),
+    ...(timeoutMs === undefined ? [] : [`timeoutMs: ${timeoutMs}`]),
+    ...(requires.length === 0 ? [] : [`requires: [${requires.map(quote).join(", ")}]`]),
+    ...(faults.length === 0 ? [] : [`faults: [${faults.map((fault) => names.message(fault)).join(", ")}]`]),
+    ...(deprecated ? ["deprecated: true"] : []),
+  ];
+}
+
+function patternCode(pattern: Pattern): string {
+  return pattern.case === "event" ? `{ case: "event", topic: ${quote(pattern.topic)} }` : `{ case: ${quote(pattern.case)} }`;
+}

@@ -1,0 +1,3 @@
+export { CodegenError, type Problem } from "./codegen-error.ts";
+export { generate, type GenerateOptions, type GenerateResult } from "./generate.ts";
+export { pluginMain, runPlugin } from "./plugin.ts";

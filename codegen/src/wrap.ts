@@ -1,0 +1,27 @@
+/** The width of generated lines. Names that are longer than that stay whole. */
+const width = 120;
+
+/** A method of an interface, broken over lines the way prettier does it. */
+export function wrapSignature(name: string, parameters: readonly string[], returns: readonly string[]): string {
+  const result = returns.join(" | ");
+  const flat = `  ${name}(${parameters.join(", ")}): ${result};`;
+  if (flat.length <= width) return flat;
+  const head = [`  ${name}(`, ...parameters.map((parameter) => `    ${parameter},`)];
+  const last = `  ): ${result};`;
+  if (last.length <= width || returns.length === 1) return [...head, last].join("\n");
+  return [...head, "  ):", ...returns.map((member, index) => `    | ${member}${index === returns.length - 1 ? ";" : ""}`)].join("\n");
+}
+
+/** An import, broken over lines if it is too long for one. */
+export function wrapImport(keyword: string, names: readonly string[], specifier: string): string {
+  const flat = `${keyword} { ${names.join(", ")} } from ${specifier};`;
+  if (flat.length <= width) return flat;
+  return [`${keyword} {`, ...names.map((name) => `  ${name},`), `} from ${specifier};`].join("\n");
+}
+
+/** An object literal in one line, or with one line for each entry; ends in a comma. */
+export function wrapObject(entries: readonly string[], indent: string): string {
+  const flat = `${indent}{ ${entries.join(", ")} },`;
+  if (flat.length <= width) return flat;
+  return [`${indent}{`, ...entries.map((entry) => `${indent}  ${entry},`), `${indent}},`].join("\n");
+}

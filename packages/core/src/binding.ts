@@ -1,0 +1,136 @@
+import type { AnyMessageType } from "./contract.ts";
+import { Message } from "./message.ts";
+import type { BodyWriter } from "./outbox.ts";
+import { BatchWriter, FrameReader, WireError } from "./records.ts";
+import type { Transport } from "./transport.ts";
+import type { BinaryReader, BinaryWriter } from "./wire.ts";
+
+/**
+ * A layer of the stack that turns one message into another, the same code on both ends: compression, sealing, logging.
+ * Both ends must have the same elements in the same order; a peer that has others is refused when they meet.
+ * An `incoming` that throws ends the call with INTERNAL.
+ */
+export interface MessageElement {
+  readonly kind: "message";
+  /** Compared between the two ends. */
+  readonly name: string;
+  outgoing(message: Message): Message;
+  incoming(message: Message): Message;
+}
+
+/** How values become bytes. Protobuf unless the stack says otherwise; at most one, right above the transport. */
+export interface EncoderElement {
+  readonly kind: "encoder";
+  /** Compared between the two ends. */
+  readonly name: string;
+  encode(type: AnyMessageType, value: unknown, writer: BinaryWriter): void;
+  /** Reads exactly `length` bytes from the reader's position. */
+  decode(type: AnyMessageType, reader: BinaryReader, length: number): unknown;
+}
+
+/** The last element of a stack: what moves the frames. */
+export interface TransportElement extends Transport {
+  readonly kind: "transport";
+  /** Schemes of the addresses it understands, without the colon. */
+  readonly schemes: readonly string[];
+}
+
+/** Message elements, outermost first; then an encoder, if it is not protobuf; last a transport. */
+export type BindingStack =
+  | readonly [...elements: MessageElement[], transport: TransportElement]
+  | readonly [...elements: MessageElement[], encoder: EncoderElement, transport: TransportElement];
+
+/** Turns values into bodies and back, as a binding's elements say. */
+export interface BodyCodec extends BodyWriter {
+  /** Reads `length` bytes from the reader's position, all of them, or throws. */
+  read(type: AnyMessageType, reader: FrameReader, length: number): unknown;
+}
+
+/** A checked stack: its parts by kind. */
+export interface StackParts {
+  readonly elements: readonly MessageElement[];
+  readonly encoder: EncoderElement;
+  readonly transport: TransportElement;
+}
+
+/** The default encoder: messages encode themselves as protobuf. */
+export const protobuf: EncoderElement = {
+  kind: "encoder",
+  name: "protobuf",
+  encode: (type, value, writer) => void type.encode(type.fromPartial(value), writer),
+  decode: (type, reader, length) => type.decode(reader, length) as unknown,
+};
+
+/** Checks a stack as the types do, for callers that have none; TypeError with the element that is out of place. */
+export function checkStack(stack: readonly unknown[]): StackParts {
+  const parts = stack as readonly (MessageElement | EncoderElement | TransportElement | undefined)[];
+  const transport = parts.at(-1);
+  if (transport?.kind !== "transport") throw new TypeError("a binding ends in a transport, for example binding(zeromq())");
+  const above = parts.slice(0, -1);
+  const last = above.at(-1);
+  const encoder = last?.kind === "encoder" ? last : protobuf;
+  const elements = last?.kind === "encoder" ? above.slice(0, -1) : above;
+  for (const [index, element] of elements.entries()) {
+    if (element?.kind === "message") continue;
+    const found = element === undefined ? "nothing" : `${element.kind} element "${element.name}"`;
+    throw new TypeError(
+      `position ${index} of the binding has ${found} where only message elements may stand: ` +
+        "the order is message elements, then at most one encoder, then one transport",
+    );
+  }
+  return { elements: elements as MessageElement[], encoder, transport };
+}
+
+/** The codec of a stack: without message elements, values are encoded in place and decoded in place. */
+export function bodyCodec({ elements, encoder }: Pick<StackParts, "elements" | "encoder">): BodyCodec {
+  return elements.length === 0 ? directCodec(encoder) : elementCodec(elements, encoder);
+}
+
+function directCodec(encoder: EncoderElement): BodyCodec {
+  return {
+    write: (type, value, writer) => encoder.encode(type, value, writer),
+    read(type, reader, length) {
+      const end = reader.pos + length;
+      const value = encoder.decode(type, reader, length);
+      if (reader.pos !== end) throw new WireError("the message runs over its end");
+      return value;
+    },
+  };
+}
+
+function elementCodec(elements: readonly MessageElement[], encoder: EncoderElement): BodyCodec {
+  const direct = directCodec(encoder);
+  const upward = elements.toReversed();
+  return {
+    write(type, value, writer) {
+      const start = writer.position;
+      direct.write(type, value, writer);
+      const encoded = new Message(writer.cut(start));
+      writer.raw(elements.reduce((message, element) => element.outgoing(message), encoded).body);
+    },
+    read(type, reader, length) {
+      const { pos, frame } = reader;
+      const received = new Message(frame.slice(pos, pos + length));
+      const { body } = upward.reduce((message, element) => element.incoming(message), received);
+      reader.pos = pos + length;
+      return direct.read(type, new FrameReader(body), body.byteLength);
+    },
+  };
+}
+
+/** Encodes one body on its own, for the few places that need it outside of a batch. */
+export function encodeBody(codec: BodyCodec, type: AnyMessageType, value: unknown): Uint8Array {
+  const writer = BatchWriter.take();
+  try {
+    const start = writer.position;
+    codec.write(type, value, writer);
+    return writer.cut(start);
+  } finally {
+    writer.release();
+  }
+}
+
+/** Anything that has a checked stack; what `binding(...)` makes. */
+export interface BindingLike {
+  readonly stack: StackParts;
+}

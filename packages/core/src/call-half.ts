@@ -1,0 +1,236 @@
+import type { BodyCodec } from "./binding.ts";
+import type { AnyMessageType } from "./contract.ts";
+import type { Limits } from "./limits.ts";
+import { Metadata, metadataFromEntries } from "./metadata.ts";
+import type { MetadataEntry } from "./gen/zerobind/v1/wire.pb.ts";
+import { TooLargeError } from "./outbox.ts";
+import type { Outbox } from "./outbox.ts";
+import { Flag, FrameReader, RecordType, WireError } from "./records.ts";
+import type { BatchReader } from "./records.ts";
+import { RpcError } from "./rpc-error.ts";
+import { Status } from "./status.ts";
+import { Inbound, isPromiseLike } from "./stream.ts";
+import type { InboundOwner, SourceIterator, StreamSink } from "./stream.ts";
+import { Timed } from "./timer-wheel.ts";
+
+/** The session as one of its calls sees it. */
+export interface CallPort {
+  readonly outbox: Outbox;
+  readonly codec: BodyCodec;
+  /** What this end accepts. */
+  readonly limits: Limits;
+  /** What the peer accepts. */
+  readonly peerLimits: Limits;
+}
+
+/** The credit of a stream in messages; the one in bytes is in the record's aux field. */
+const creditType = {
+  encode: (messages: number, writer: { fixed32(value: number): unknown }) => writer.fixed32(messages),
+  decode: (reader: { fixed32(): number }) => reader.fixed32(),
+} as unknown as AnyMessageType;
+
+/**
+ * What both halves of a call, the caller's and the callee's, have in common: an id, a deadline, messages going out
+ * under the peer's credit, and messages coming in, joined from their fragments and decoded as they arrive.
+ */
+export abstract class CallHalf extends Timed implements InboundOwner, StreamSink {
+  /** On its session; 0 while it has none. */
+  id = 0;
+  ended = false;
+  protected port: CallPort | undefined;
+  protected inbound: Inbound<unknown> | undefined;
+  #sendMessages = 0;
+  #sendBytes = 0;
+  #sendWaiter: { promise: Promise<void>; resolve: () => void } | undefined;
+  #source: SourceIterator | undefined;
+  #parts: Uint8Array[] | undefined;
+  #partBytes = 0;
+
+  /** Type of the messages that come in. */
+  protected abstract readonly inboundType: AnyMessageType;
+  /** Type of the messages that go out. */
+  protected abstract readonly outboundType: AnyMessageType;
+
+  /** Whole messages that do not belong to a stream. */
+  protected abstract onMessage(value: unknown): void;
+  /** The call cannot go on because of something on this end; tells the peer. */
+  abstract failHere(error: RpcError): void;
+  /** The consumer of the inbound stream wants no more. */
+  abstract left(reason: unknown): void;
+
+  /** Joins a session, whose peer grants the first window. */
+  protected join(port: CallPort, id: number): void {
+    this.port = port;
+    this.id = id;
+    this.#sendMessages = port.peerLimits.streamWindowMessages;
+    this.#sendBytes = port.peerLimits.streamWindowBytes;
+  }
+
+  /** Makes ready for a stream of messages coming in. */
+  protected openInbound(limits: Limits): Inbound<unknown> {
+    return (this.inbound = new Inbound(this, limits.streamWindowMessages, limits.streamWindowBytes));
+  }
+
+  /** Writes one record of this call; returns the size of its body, or fails the call and returns -1. */
+  protected record(type: number, flags: number, aux: number, meta?: [AnyMessageType, unknown], body?: [AnyMessageType, unknown]): number {
+    try {
+      return this.port!.outbox.write({
+        type,
+        flags,
+        callId: this.id,
+        aux,
+        metaType: meta?.[0],
+        meta: meta?.[1],
+        bodyType: body?.[0],
+        body: body?.[1],
+      });
+    } catch (error) {
+      this.failHere(this.encodeError(error));
+      return -1;
+    }
+  }
+
+  /** The meta of the next message that goes out; the callee's half puts its header block there. */
+  protected dataMeta(): [AnyMessageType, unknown] | undefined {
+    return undefined;
+  }
+
+  /** One message of a stream goes out. */
+  write(item: unknown): void {
+    const bytes = this.record(RecordType.DATA, Flag.MESSAGE, 0, this.dataMeta(), [this.outboundType, item]);
+    if (bytes < 0) return;
+    this.#sendMessages -= 1;
+    this.#sendBytes -= bytes;
+  }
+
+  writable(): Promise<void> | undefined {
+    if (this.ended || this.port === undefined) return undefined;
+    if (this.#sendMessages > 0 && this.#sendBytes > 0 && !this.port.outbox.holds(this.id)) return undefined;
+    if (!this.#sendWaiter) {
+      let resolve!: () => void;
+      const promise = new Promise<void>((settle) => (resolve = settle));
+      this.#sendWaiter = { promise, resolve };
+    }
+    return this.#sendWaiter.promise;
+  }
+
+  draws(source: SourceIterator): void {
+    if (this.ended) closeSource(source);
+    else this.#source = source;
+  }
+
+  /** The peer grants credit. */
+  onCredit(batch: BatchReader): void {
+    if (batch.bodyLength !== 4) throw new WireError("a CREDIT record has no count of messages");
+    // Grants beyond what can be counted would only come from a peer that does not count.
+    this.#sendMessages = Math.min(this.#sendMessages + batch.bodyReader().fixed32(), 0xffffffff);
+    this.#sendBytes = Math.min(this.#sendBytes + batch.aux, 0xffffffff);
+    this.wakeSender();
+  }
+
+  /** Fragments of this call have left; the sender may look again. */
+  wakeSender(): void {
+    const waiter = this.#sendWaiter;
+    this.#sendWaiter = undefined;
+    waiter?.resolve();
+  }
+
+  taken(messages: number, bytes: number): void {
+    if (!this.ended && this.port) this.record(RecordType.CREDIT, 0, bytes, undefined, [creditType, messages]);
+  }
+
+  /** Takes the payload of a record, whole or a fragment. False: the call has failed over it. */
+  protected receivePayload(batch: BatchReader): boolean {
+    if ((batch.flags & Flag.MESSAGE) === 0) return true;
+    if ((batch.flags & Flag.MORE) !== 0 || this.#parts !== undefined) return this.#receivePart(batch);
+    if (!this.#checkSize(batch.bodyLength)) return false;
+    return this.#receiveBody(batch.bodyReader(), batch.bodyLength);
+  }
+
+  /** A block of metadata from the peer; what breaks the rules is a fault of the peer. */
+  protected blockFrom(entries: readonly MetadataEntry[]): Metadata {
+    try {
+      return metadataFromEntries(entries);
+    } catch (cause) {
+      throw new WireError(`the peer sent metadata that is not valid: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  /** Lets go of everything; nothing is sent or received afterwards. */
+  protected finish(): void {
+    this.ended = true;
+    this.#parts = undefined;
+    if (this.#source) closeSource(this.#source);
+    this.#source = undefined;
+    this.wakeSender();
+  }
+
+  /** What the encoder threw, as the status of the call. */
+  protected encodeError(error: unknown): RpcError {
+    if (error instanceof RpcError) return error;
+    const type = this.outboundType.$type;
+    if (error instanceof TooLargeError) {
+      const limit = this.port?.peerLimits.maxMessageBytes;
+      return new RpcError(
+        Status.RESOURCE_EXHAUSTED,
+        `the ${type} has ${error.byteLength} bytes encoded, more than the ${limit} that the peer accepts (its limit maxMessageBytes)`,
+      );
+    }
+    return new RpcError(Status.INTERNAL, `the ${type} cannot be encoded: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+
+  #receivePart(batch: BatchReader): boolean {
+    this.#partBytes += batch.bodyLength;
+    if (!this.#checkSize(this.#partBytes)) return false;
+    (this.#parts ??= []).push(batch.bodyView());
+    if ((batch.flags & Flag.MORE) !== 0) return true;
+    const body = new Uint8Array(this.#partBytes);
+    let offset = 0;
+    for (const part of this.#parts) {
+      body.set(part, offset);
+      offset += part.byteLength;
+    }
+    this.#parts = undefined;
+    this.#partBytes = 0;
+    return this.#receiveBody(new FrameReader(body), body.byteLength);
+  }
+
+  #receiveBody(reader: FrameReader, length: number): boolean {
+    let value: unknown;
+    try {
+      value = this.port!.codec.read(this.inboundType, reader, length);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      this.failHere(new RpcError(Status.INTERNAL, `the ${this.inboundType.$type} that came cannot be decoded: ${why}`, { cause }));
+      return false;
+    }
+    if (!this.inbound) this.onMessage(value);
+    else if (!this.inbound.push(value, length)) {
+      this.failHere(new RpcError(Status.RESOURCE_EXHAUSTED, "the peer sent more messages than it was granted"));
+      return false;
+    }
+    return true;
+  }
+
+  #checkSize(bytes: number): boolean {
+    const limit = this.port!.limits.maxMessageBytes;
+    if (bytes <= limit) return true;
+    this.failHere(
+      new RpcError(
+        Status.RESOURCE_EXHAUSTED,
+        `the ${this.inboundType.$type} that came has at least ${bytes} bytes, more than the ${limit} that are accepted (limit maxMessageBytes of the receiver)`,
+      ),
+    );
+    return false;
+  }
+}
+
+/** Closing a source must neither wait nor throw: it may be in the middle of a wait of its own. */
+function closeSource(source: SourceIterator): void {
+  try {
+    const closing: unknown = source.return?.();
+    if (isPromiseLike(closing)) closing.then(undefined, () => undefined);
+  } catch {
+    // The call is over; what its source has to say comes too late.
+  }
+}

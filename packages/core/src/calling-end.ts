@@ -1,0 +1,115 @@
+import type { StackParts } from "./binding.ts";
+import { ClientSession, helloBatch } from "./client-session.ts";
+import type { ClientSessionOwner } from "./client-session.ts";
+import { endInfo } from "./end.ts";
+import { maxFrameBytes, sessionParts } from "./serving-end.ts";
+import type { SessionSettings } from "./session.ts";
+import type { Attachment, AttachmentListener, Link, LinkReceiver } from "./transport.ts";
+
+/** What a channel is told by the ends of its addresses. */
+export interface CallingEndOwner {
+  /** Some session has room for calls. */
+  roomy(): void;
+  /** Connecting cannot succeed as things are; whoever waits should be told. */
+  hopeless(reason: string): void;
+  /** Something changed that a channel that closes waits for. */
+  changed(): void;
+  onTrouble(problem: string): void;
+}
+
+/** The calling side of one address: the sessions that its links have become. */
+export class CallingEnd implements AttachmentListener, ClientSessionOwner {
+  readonly address: string;
+  /** Why there was no connection when one was last tried; undefined while there is one. */
+  problem: string | undefined;
+  readonly #stack: StackParts;
+  readonly #settings: SessionSettings;
+  readonly #owner: CallingEndOwner;
+  readonly #sessions = new Set<ClientSession>();
+  #ready: ClientSession[] = [];
+  #turn = 0;
+  #attachment: Attachment | undefined;
+
+  constructor(address: string, stack: StackParts, settings: Omit<SessionSettings, "codec" | "encoding" | "elements">, owner: CallingEndOwner) {
+    this.address = address;
+    this.#stack = stack;
+    this.#settings = { ...settings, ...sessionParts(stack) };
+    this.#owner = owner;
+  }
+
+  /** The real address, once attached. */
+  get realAddress(): string {
+    return this.#attachment?.address ?? this.address;
+  }
+
+  get connected(): boolean {
+    return this.#ready.length > 0;
+  }
+
+  get openCalls(): number {
+    let open = 0;
+    for (const session of this.#sessions) open += session.openCalls;
+    return open;
+  }
+
+  /** Begins to look for servers. Rejects only where nothing can ever come of it. */
+  async attach(mode: "bind" | "connect"): Promise<void> {
+    const greeting = mode === "connect" ? { greeting: helloBatch(this.#settings, endInfo) } : {};
+    const options = { mode, maxFrameBytes: maxFrameBytes(this.#settings.limits), ...greeting };
+    this.#attachment = await this.#stack.transport.attach(this.address, options, this);
+  }
+
+  /** A session that has room for another call; sessions take turns. */
+  pick(): ClientSession | undefined {
+    const ready = this.#ready;
+    for (let tried = 0; tried < ready.length; tried++) {
+      this.#turn = this.#turn + 1 < ready.length ? this.#turn + 1 : 0;
+      const session = ready[this.#turn]!;
+      if (session.hasRoom) return session;
+    }
+    return undefined;
+  }
+
+  async close(lingerMs: number): Promise<void> {
+    for (const session of [...this.#sessions]) session.hangUp("the channel was closed");
+    await this.#attachment?.close(lingerMs);
+    this.#attachment = undefined;
+  }
+
+  accept(link: Link): LinkReceiver {
+    const session = new ClientSession(link, this.#settings, this);
+    this.#sessions.add(session);
+    return session;
+  }
+
+  trouble(problem: string): void {
+    if (!this.connected) this.problem = problem;
+    this.#owner.onTrouble(problem);
+  }
+
+  ready(session: ClientSession): void {
+    this.problem = undefined;
+    this.#ready.push(session);
+    this.#owner.roomy();
+  }
+
+  roomy(): void {
+    this.#owner.roomy();
+  }
+
+  draining(session: ClientSession, reason: string): void {
+    this.#drop(session, reason);
+  }
+
+  over(session: ClientSession, reason: string, fatal: boolean): void {
+    this.#sessions.delete(session);
+    this.#drop(session, reason);
+    if (fatal) this.#owner.hopeless(reason);
+    this.#owner.changed();
+  }
+
+  #drop(session: ClientSession, reason: string): void {
+    this.#ready = this.#ready.filter((other) => other !== session);
+    if (this.#ready.length === 0) this.problem = reason;
+  }
+}

@@ -1,0 +1,276 @@
+import type { BindingLike } from "./binding.ts";
+import { checkTimeout, deadlineOf } from "./call-options.ts";
+import type { CallOptions } from "./call-options.ts";
+import { CallingEnd } from "./calling-end.ts";
+import { ClientCall } from "./caller.ts";
+import type { CallOwner, ClientMethod } from "./caller.ts";
+import { createClient } from "./client.ts";
+import type { Contract } from "./contract.ts";
+import { EndCounters, checkAddress, sessionTimes } from "./end.ts";
+import type { BindingChoice, EndOptions } from "./end.ts";
+import type { Interceptor } from "./interceptor.ts";
+import { Lifecycle } from "./lifecycle.ts";
+import { toLimits } from "./limits.ts";
+import type { Limits } from "./limits.ts";
+import type { Metadata } from "./metadata.ts";
+import { RpcError } from "./rpc-error.ts";
+import { Status } from "./status.ts";
+import { Timed, TimerWheel, now } from "./timer-wheel.ts";
+import { inNextTurn } from "./turn.ts";
+
+/** How a channel behaves. Times are in milliseconds. */
+export interface ChannelOptions extends EndOptions {
+  /** Which side of the connection it is: a client may as well bind, and servers then attach to it. Default `connect`. */
+  readonly attach?: "bind" | "connect";
+  /** How long calls wait that name no time, and whose method names none. Default 30,000; Infinity for no limit. */
+  readonly timeoutMs?: number;
+  /** How long a call without `waitForReady` waits for a connection before it ends UNAVAILABLE. Default 10,000. */
+  readonly connectTimeoutMs?: number;
+  /** Calls that may wait for a connection or for the server's credit; more end RESOURCE_EXHAUSTED. Default 10,000. */
+  readonly maxQueuedCalls?: number;
+  /** Run around every call of every client, the first outermost. */
+  readonly interceptors?: readonly Interceptor[];
+}
+
+/** Ends the calls that have waited long enough for a connection. */
+class ConnectTimer extends Timed {
+  readonly #expire: () => void;
+
+  constructor(expire: () => void) {
+    super();
+    this.#expire = expire;
+  }
+
+  onDeadline(): void {
+    this.#expire();
+  }
+}
+
+/**
+ * The client's end: connects to one or several addresses by itself, when first used and again whenever a connection is
+ * lost, and is shared by all clients made from it. With several addresses, calls take turns over those that are there.
+ *
+ * `close` lets open calls finish for at most `drainTimeoutMs`; what is still open then, and everything at `abort`, ends
+ * CANCELLED. Calls made afterwards end UNAVAILABLE.
+ */
+export class Channel extends Lifecycle implements CallOwner {
+  readonly wheel: TimerWheel = new TimerWheel(true);
+  readonly limits: Limits;
+  readonly #options: ChannelOptions;
+  readonly #watch = new TimerWheel(false);
+  readonly #counters = new EndCounters();
+  readonly #ends: readonly CallingEnd[];
+  readonly #connectTimeoutMs: number;
+  readonly #maxQueuedCalls: number;
+  readonly #connectTimer = new ConnectTimer(() => this.#expireWaiting());
+  #waiting: ClientCall[] = [];
+  #waitingCount = 0;
+  #turn = 0;
+  #cut = false;
+  #changed: (() => void) | undefined;
+
+  /** TypeError for an address that the binding's transport does not understand, and for options out of their range. */
+  constructor(address: string | readonly string[], options: ChannelOptions & { readonly binding: BindingLike | BindingChoice }) {
+    super();
+    const { binding, attach = "connect", connectTimeoutMs = 10_000, maxQueuedCalls = 10_000, timeoutMs = 30_000 } = options;
+    checkTimeout("connectTimeoutMs", connectTimeoutMs);
+    checkTimeout("timeoutMs", timeoutMs);
+    this.#options = options;
+    this.limits = toLimits(options.limits);
+    this.#connectTimeoutMs = connectTimeoutMs;
+    this.#maxQueuedCalls = maxQueuedCalls;
+    const addresses = typeof address === "string" ? [address] : [...new Set(address)];
+    if (addresses.length === 0) throw new TypeError('a channel needs an address, for example "tcp://127.0.0.1:5555"');
+    const settings = {
+      limits: this.limits,
+      ...sessionTimes(options),
+      watchWheel: this.#watch,
+      count: this.#counters.count,
+      onDefect: (error: unknown) => options.onTrouble?.(`an internal error: ${String(error)}`),
+    };
+    const owner = {
+      roomy: () => this.#serveWaiting(),
+      hopeless: (reason: string) => this.#giveUpWaiting(reason),
+      changed: () => this.#changed?.(),
+      onTrouble: options.onTrouble ?? (() => undefined),
+    };
+    this.#ends = addresses.map((each) => {
+      const chosen = typeof binding === "function" ? binding(each) : binding;
+      checkAddress(chosen, each, attach);
+      return new CallingEnd(each, chosen.stack, settings, owner);
+    });
+  }
+
+  /** The address, or all of them; the real one if the channel has bound a wildcard. */
+  get address(): string {
+    return this.#ends.map(({ realAddress }) => realAddress).join(", ");
+  }
+
+  /** Whether a call made now could be sent at once. */
+  get connected(): boolean {
+    return this.#ends.some(({ connected }) => connected);
+  }
+
+  /** What was dropped since it was made, by reason: replies that came after their call had ended, and the like. */
+  get counters(): Readonly<Record<string, number>> {
+    return this.#counters.read();
+  }
+
+  /** Begins to connect without waiting for the first call. Does not wait for a server; rejects if it cannot bind. */
+  open(): Promise<void> {
+    return this.opened();
+  }
+
+  /** A typed client of a contract. Clients are cheap, have no state of their own, and end with their channel. */
+  client<Client>(contract: Contract<Client>, options: { readonly interceptors?: readonly Interceptor[] } = {}): Client {
+    const interceptors = [...(this.#options.interceptors ?? []), ...(options.interceptors ?? [])];
+    return createClient(this, contract as Contract, interceptors) as Client;
+  }
+
+  /** When a call made now must be over. */
+  deadlineOf(method: ClientMethod, options: CallOptions | undefined): number {
+    return deadlineOf(options, method.timeoutMs ?? this.#options.timeoutMs ?? 30_000);
+  }
+
+  /** Starts a call, now or when there is a session for it. */
+  start(
+    method: ClientMethod,
+    given: { request: unknown; options: CallOptions | undefined; metadata: Metadata | undefined; deadlineMs: number },
+    settle?: { resolve(value: unknown): void; reject(error: RpcError): void },
+  ): ClientCall {
+    const call = new ClientCall(this, method, given, settle);
+    if (call.arm()) this.#dispatch(call);
+    return call;
+  }
+
+  restart(call: ClientCall): boolean {
+    if (this.state !== "open") return false;
+    this.#enqueue(call);
+    // Not in the middle of what the lost session has to do.
+    inNextTurn(() => this.#serveWaiting());
+    return true;
+  }
+
+  withdrawn(call: ClientCall): void {
+    if (!call.queued) return;
+    call.queued = false;
+    this.#waitingCount -= 1;
+    this.#changed?.();
+  }
+
+  whyNotConnected(): string {
+    if (this.state === "closing" || this.state === "closed") return "the channel is closed";
+    if (this.connected) return "the server's credit for calls was used up (its limit maxConcurrentCalls)";
+    const problems = this.#ends.map(({ problem, address }) => problem ?? `${address}: no server has answered yet`);
+    return `${problems.join("; ")}. Is the server running there?`;
+  }
+
+  protected async onOpen(): Promise<void> {
+    const { attach = "connect" } = this.#options;
+    try {
+      await Promise.all(this.#ends.map((end) => end.attach(attach)));
+    } catch (error) {
+      this.#giveUpWaiting(String(error));
+      await Promise.all(this.#ends.map((end) => end.close(0)));
+      throw error;
+    }
+  }
+
+  protected async onClose(graceful: boolean): Promise<void> {
+    const { drainTimeoutMs = 5_000 } = this.#options;
+    if (graceful) await this.#drained(now() + drainTimeoutMs);
+    const error = new RpcError(Status.CANCELLED, `the channel to ${this.address} was closed before the call had ended`);
+    for (const call of this.#waiting.splice(0)) call.failHere(error);
+    await Promise.all(this.#ends.map((end) => end.close(graceful ? 250 : 0)));
+    this.wheel.clear();
+    this.#watch.clear();
+  }
+
+  protected onAbort(): void {
+    this.#cut = true;
+    this.#changed?.();
+  }
+
+  #dispatch(call: ClientCall): void {
+    if (this.state === "created") this.opened().catch(() => undefined);
+    if (this.state === "closing" || this.state === "closed") {
+      call.unavailable();
+      return;
+    }
+    const session = this.#waitingCount === 0 ? this.#pick() : undefined;
+    if (session) session.begin(call);
+    else this.#wait(call);
+  }
+
+  #pick(): ReturnType<CallingEnd["pick"]> {
+    const ends = this.#ends;
+    if (ends.length === 1) return ends[0]!.pick();
+    for (let tried = 0; tried < ends.length; tried++) {
+      this.#turn = (this.#turn + 1) % ends.length;
+      const session = ends[this.#turn]!.pick();
+      if (session) return session;
+    }
+    return undefined;
+  }
+
+  #wait(call: ClientCall): void {
+    if (this.#waitingCount >= this.#maxQueuedCalls) {
+      const text = `${this.#waitingCount} calls already wait for ${this.address}, as many as the channel allows (its option maxQueuedCalls): ${this.whyNotConnected()}`;
+      call.failHere(new RpcError(Status.RESOURCE_EXHAUSTED, text));
+      return;
+    }
+    this.#enqueue(call);
+  }
+
+  #enqueue(call: ClientCall): void {
+    call.queued = true;
+    this.#waitingCount += 1;
+    this.#waiting.push(call);
+    const { waitsForReady, startedMs } = call;
+    if (!waitsForReady && this.#connectTimer.tick === 0) this.wheel.add(this.#connectTimer, startedMs + this.#connectTimeoutMs);
+  }
+
+  #serveWaiting(): void {
+    while (this.#waiting.length > 0) {
+      const call = this.#waiting[0]!;
+      if (!call.ended) {
+        const session = this.#pick();
+        if (!session) return;
+        this.#waiting.shift();
+        call.queued = false;
+        this.#waitingCount -= 1;
+        session.begin(call);
+      } else this.#waiting.shift();
+    }
+    this.wheel.remove(this.#connectTimer);
+  }
+
+  /** Whoever waits for credit waits on; only a missing connection is given up. */
+  #expireWaiting(): void {
+    const before = now() - this.#connectTimeoutMs;
+    const late = this.connected ? [] : this.#waiting.filter((call) => !call.waitsForReady && call.startedMs <= before);
+    this.#waiting = this.#waiting.filter((call) => !call.ended && !late.includes(call));
+    for (const call of late) call.unavailable();
+    const next = this.#waiting.find(({ waitsForReady }) => !waitsForReady);
+    if (next) this.wheel.add(this.#connectTimer, Math.max(next.startedMs, before + 100) + this.#connectTimeoutMs);
+  }
+
+  #giveUpWaiting(reason: string): void {
+    for (const call of this.#waiting.splice(0)) call.failHere(new RpcError(Status.UNAVAILABLE, `${call.method.path} at ${this.address}: ${reason}`));
+  }
+
+  async #drained(deadlineMs: number): Promise<void> {
+    while (!this.#cut && (this.#waitingCount > 0 || this.#ends.some(({ openCalls }) => openCalls > 0))) {
+      const leftMs = deadlineMs - now();
+      if (leftMs <= 0) return;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, Math.min(leftMs, 0x7fffffff));
+        this.#changed = () => {
+          clearTimeout(timer);
+          inNextTurn(resolve);
+        };
+      });
+      this.#changed = undefined;
+    }
+  }
+}

@@ -1,0 +1,94 @@
+import type { BinaryReader, BinaryWriter } from "./wire.ts";
+
+type Scalar = string | number | boolean | bigint | Date | Uint8Array | null | undefined;
+
+/** A message as its sender may write it: every field may be left out and then has its proto default, at every depth. */
+export type MessageInit<T> = T extends Scalar
+  ? T
+  : T extends Map<infer K, infer V>
+    ? Map<K, MessageInit<V>>
+    : T extends readonly (infer U)[]
+      ? readonly MessageInit<U>[]
+      : T extends { $case: infer C; value: infer V }
+        ? { $case: C; value: MessageInit<V> }
+        : T extends object
+          ? { [K in keyof T]?: MessageInit<T[K]> | undefined }
+          : T;
+
+/**
+ * A protobuf message type as ts-proto emits it: how values of `T` become bytes and back.
+ * `decode` reads `length` bytes from the reader's position when given a reader, else the whole array.
+ */
+export interface MessageType<T> {
+  /** Full name, for example `examples.greeter.v1.HelloRequest`. */
+  readonly $type: string;
+  encode(message: T, writer?: BinaryWriter): BinaryWriter;
+  decode(input: BinaryReader | Uint8Array, length?: number): T;
+  fromPartial(init: MessageInit<T>): T;
+}
+
+/** A message type whose values are not known here; only generated descriptors and the codec meet it. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- the erased boundary of generated descriptors
+export type AnyMessageType = MessageType<any>;
+
+/** Which sides of a method stream. */
+export type MethodKind = "unary" | "server_stream" | "client_stream" | "bidi_stream";
+
+/** The ZeroMQ pattern a method follows. `call` is answered; see `zerobind/v1/options.proto` for the others. */
+export type OperationPattern =
+  | { readonly case: "call" | "one_way" | "pipeline" | "ticket" }
+  | { readonly case: "event"; readonly topic: string };
+
+/** What the proto says of a method in `option (zerobind.v1.operation)` and in the standard options. */
+export interface OperationOptions {
+  /** Default `call`. */
+  readonly pattern?: OperationPattern;
+  /** Both levels allow a call to be sent again when it is not known whether it was carried out. */
+  readonly idempotency?: "no_side_effects" | "idempotent";
+  /** How long a caller waits when it says nothing else. Positive. */
+  readonly timeoutMs?: number;
+  /** Roles that a caller must hold, all of them. */
+  readonly requires?: readonly string[];
+  /** Messages that the method may attach to an error. */
+  readonly faults?: readonly AnyMessageType[];
+  readonly deprecated?: boolean;
+}
+
+/** One method of a contract. */
+export interface MethodDescriptor {
+  /** As in the proto: `SayHello`. */
+  readonly name: string;
+  /** The property of clients and handlers: `sayHello`. */
+  readonly localName: string;
+  readonly kind: MethodKind;
+  readonly input: AnyMessageType;
+  readonly output: AnyMessageType;
+  readonly options?: OperationOptions;
+}
+
+/** Carries the client's and the handler's type of a contract; it has no value at run time. */
+declare const contractTypes: unique symbol;
+
+/**
+ * A service of a `.proto` file: one constant that a client is made from and a handler is served by.
+ * It is plain data, made by the code generator or by `loadContract`, and never changes.
+ */
+export interface Contract<Client = unknown, Handler = unknown> {
+  /** Full name, for example `examples.greeter.v1.Greeter`. */
+  readonly typeName: string;
+  readonly methods: readonly MethodDescriptor[];
+  /** Full name of the service that the server calls back, if there is one. */
+  readonly callback?: string;
+  readonly [contractTypes]?: { readonly client: Client; readonly handler: Handler };
+}
+
+/** The client interface of a contract. */
+export type ClientOf<C> = C extends Contract<infer Client, unknown> ? Client : never;
+
+/** The handler interface of a contract. */
+export type HandlerOf<C> = C extends Contract<infer _Client, infer Handler> ? Handler : never;
+
+/** `package.Service/Method`, the name of a method on the wire. */
+export function methodPath(contract: Contract, method: MethodDescriptor): string {
+  return `${contract.typeName}/${method.name}`;
+}

@@ -1,0 +1,152 @@
+import type { BindingLike } from "./binding.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import type { HandlerFailure, ServeOptions } from "./dispatcher.ts";
+import type { Contract } from "./contract.ts";
+import type { Interceptor } from "./interceptor.ts";
+import { Lifecycle } from "./lifecycle.ts";
+import { toLimits } from "./limits.ts";
+import type { Limits } from "./limits.ts";
+import { EndCounters, checkAddress, endInfo, sessionTimes } from "./end.ts";
+import type { BindingChoice, EndOptions } from "./end.ts";
+import { ServingEnd } from "./serving-end.ts";
+import { TimerWheel } from "./timer-wheel.ts";
+
+/** Where a host is to be reached. */
+export interface Endpoint {
+  readonly address: string;
+  /** Default: the host's. */
+  readonly binding?: BindingLike;
+  /** Which side of the connection it is; a host may as well connect, to a client or device that binds. Default `bind`. */
+  readonly attach?: "bind" | "connect";
+}
+
+/** How a service host behaves. Times are in milliseconds. */
+export interface ServiceHostOptions extends EndOptions {
+  /** Run around every handler, the first outermost. */
+  readonly interceptors?: readonly Interceptor[];
+  /** Calls of all sessions together that may run at once; more are answered RESOURCE_EXHAUSTED. Default 10,000. */
+  readonly maxConcurrentCalls?: number;
+  /** Told of what handlers throw and callers do not get to see. Default: `console.error`. */
+  readonly onError?: (error: unknown, failure: HandlerFailure) => void;
+}
+
+/**
+ * Serves contracts on one or several addresses.
+ *
+ * Services are added before it opens; then it is open until it is closed. `close` lets the calls that run finish for at
+ * most `drainTimeoutMs`, while new ones are refused in a way that lets their callers try elsewhere; what is still open
+ * then, and everything at `abort`, ends UNAVAILABLE, and handlers see their signal abort.
+ */
+export class ServiceHost extends Lifecycle {
+  readonly #options: ServiceHostOptions;
+  readonly #choose: BindingChoice;
+  readonly #dispatcher: Dispatcher;
+  readonly #limits: Limits;
+  readonly #counters = new EndCounters();
+  readonly #calls = new TimerWheel(true);
+  readonly #watch = new TimerWheel(false);
+  readonly #epoch = globalThis.crypto.getRandomValues(new Uint8Array(8));
+  readonly #ends: ServingEnd[] = [];
+  #endpoints: readonly Endpoint[] = [];
+
+  /** TypeError for options that are out of their range. */
+  constructor(options: ServiceHostOptions & { readonly binding: BindingLike | BindingChoice }) {
+    super();
+    const { binding, maxConcurrentCalls = 10_000 } = options;
+    if (!(maxConcurrentCalls > 0)) throw new TypeError(`maxConcurrentCalls must be a number above 0, not ${String(maxConcurrentCalls)}`);
+    this.#options = options;
+    this.#choose = typeof binding === "function" ? binding : () => binding;
+    this.#limits = toLimits(options.limits);
+    this.#dispatcher = new Dispatcher(maxConcurrentCalls, options.onError ?? logFailure);
+  }
+
+  /** The real address of the first endpoint, with the port that a wildcard stood for; empty while it is not open. */
+  get address(): string {
+    return this.addresses[0] ?? "";
+  }
+
+  /** The real addresses, in the order in which they were given. */
+  get addresses(): readonly string[] {
+    return this.#ends.map(({ address }) => address);
+  }
+
+  /** What was dropped or refused since it opened, by reason. */
+  get counters(): Readonly<Record<string, number>> {
+    return this.#counters.read();
+  }
+
+  /**
+   * Adds a service with the handler that implements it: an object, or an instance of a class. Throws TypeError if
+   * methods are missing (see `partial`), and Error once the host is open.
+   */
+  serve<Handler extends object>(contract: Contract<unknown, Handler>, handler: Handler, options: ServeOptions = {}): this {
+    if (this.state !== "created") throw new Error(`services are added before the host is opened; it is ${this.state}`);
+    this.#dispatcher.add(contract, handler, [...(this.#options.interceptors ?? []), ...(options.interceptors ?? [])]);
+    return this;
+  }
+
+  /**
+   * Opens it on the given addresses and resolves with the real ones. If one cannot be bound, all are given up and the
+   * error names it. An open host may be opened on further addresses.
+   */
+  async open(...endpoints: (string | Endpoint)[]): Promise<readonly string[]> {
+    const wanted = endpoints.map((given) => (typeof given === "string" ? { address: given } : given));
+    if (wanted.length === 0) throw new TypeError('open needs an address, for example open("tcp://127.0.0.1:5555")');
+    for (const endpoint of wanted) checkAddress(this.#bindingOf(endpoint), endpoint.address, endpoint.attach ?? "bind");
+    if (this.state === "open") return Promise.all(wanted.map((endpoint) => this.#attach(endpoint)));
+    this.#endpoints = wanted;
+    await this.opened();
+    return this.addresses;
+  }
+
+  protected async onOpen(): Promise<void> {
+    if (this.#dispatcher.services.length === 0) throw new Error("the host serves nothing yet: call serve(contract, handler) before open");
+    try {
+      for (const endpoint of this.#endpoints) await this.#attach(endpoint);
+    } catch (error) {
+      await this.onClose(false);
+      throw error;
+    }
+  }
+
+  protected async onClose(graceful: boolean): Promise<void> {
+    const { drainTimeoutMs = 5_000 } = this.#options;
+    if (graceful) await Promise.all(this.#ends.map((end) => end.drain(drainTimeoutMs)));
+    await Promise.all(this.#ends.map((end) => end.close()));
+    this.#calls.clear();
+    this.#watch.clear();
+  }
+
+  protected onAbort(): void {
+    for (const end of this.#ends) end.stopDraining();
+  }
+
+  #bindingOf(endpoint: Endpoint): BindingLike {
+    return endpoint.binding ?? this.#choose(endpoint.address);
+  }
+
+  async #attach(endpoint: Endpoint): Promise<string> {
+    const end = new ServingEnd(this.#bindingOf(endpoint).stack, {
+      table: this.#dispatcher,
+      wheel: this.#calls,
+      epoch: this.#epoch,
+      info: endInfo,
+      session: {
+        limits: this.#limits,
+        ...sessionTimes(this.#options),
+        watchWheel: this.#watch,
+        count: this.#counters.count,
+        onDefect: (error) => (this.#options.onError ?? logFailure)(error, { path: "", id: undefined }),
+      },
+      onTrouble: this.#options.onTrouble ?? (() => undefined),
+    });
+    await end.attach(endpoint.address, endpoint.attach ?? "bind");
+    this.#ends.push(end);
+    return end.address;
+  }
+}
+
+function logFailure(error: unknown, { path, id }: HandlerFailure): void {
+  // eslint-disable-next-line no-console -- the default of onError: what callers do not get to see must be seen somewhere
+  console.error(`zerobind: ${path === "" ? "an internal error" : `the handler of ${path} failed`}${id === undefined ? "" : ` (error id ${id})`}:`, error);
+}

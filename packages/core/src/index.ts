@@ -1,0 +1,54 @@
+// For applications.
+export { Channel } from "./channel.ts";
+export type { ChannelOptions } from "./channel.ts";
+export { ServiceHost } from "./host.ts";
+export type { Endpoint, ServiceHostOptions } from "./host.ts";
+export { partial } from "./dispatcher.ts";
+export type { HandlerFailure, ServeOptions } from "./dispatcher.ts";
+export { RpcError, errorDetail } from "./rpc-error.ts";
+export type { ErrorDetail, RpcErrorOptions } from "./rpc-error.ts";
+export { Status, statusName } from "./status.ts";
+export type { StatusCode, StatusName } from "./status.ts";
+export { Metadata } from "./metadata.ts";
+export type { MetadataInit, MetadataValue } from "./metadata.ts";
+export { full } from "./full.ts";
+export type { FullReply } from "./full.ts";
+export { ContextItems, ContextKey } from "./context.ts";
+export type { OperationContext, Peer } from "./context.ts";
+export type { CallOptions } from "./call-options.ts";
+export type { RequestStream, ResponseStream, StreamReader } from "./stream.ts";
+export type { InterceptedCall, Interceptor } from "./interceptor.ts";
+export type { CloseReason, LifecycleState } from "./lifecycle.ts";
+export { defaultLimits } from "./limits.ts";
+export type { Limits } from "./limits.ts";
+export type {
+  AnyMessageType,
+  ClientOf,
+  Contract,
+  HandlerOf,
+  MessageInit,
+  MessageType,
+  MethodDescriptor,
+  MethodKind,
+  OperationOptions,
+  OperationPattern,
+} from "./contract.ts";
+export { methodPath } from "./contract.ts";
+export { Binding, Exchange, RequestChannel, binding } from "./exchange.ts";
+export type { ExchangeOptions } from "./exchange.ts";
+export { ReplyChannel, RequestContext } from "./reply-channel.ts";
+export type { ReceiveResult, ReplyChannelOptions } from "./reply-channel.ts";
+export { memory } from "./memory.ts";
+
+// For extension authors: transports, encoders and message elements. Not under semantic versioning yet.
+export { Message } from "./message.ts";
+export type { MessageParts } from "./message.ts";
+export { Lifecycle } from "./lifecycle.ts";
+export { protobuf } from "./binding.ts";
+export type { BindingLike, BindingStack, EncoderElement, MessageElement, StackParts, TransportElement } from "./binding.ts";
+export type { BindingChoice, EndOptions } from "./end.ts";
+export type { AttachOptions, Attachment, AttachmentListener, Link, LinkReceiver, PlainRequest, Transport } from "./transport.ts";
+export { metadataFromEntries, metadataToEntries } from "./metadata.ts";
+export { PlainHeader } from "./gen/zerobind/v1/wire.pb.ts";
+export { Status as StatusMessage } from "./gen/google/rpc/status.pb.ts";
+export { nativeMark } from "./records.ts";

@@ -1,0 +1,43 @@
+import type { MethodDescriptor } from "./contract.ts";
+import type { CallOptions } from "./call-options.ts";
+import type { ContextItems, OperationContext } from "./context.ts";
+import type { Metadata } from "./metadata.ts";
+
+/** One call as an interceptor sees it, on either end. */
+export interface InterceptedCall {
+  readonly side: "client" | "server";
+  readonly method: MethodDescriptor;
+  /** `package.Service/Method`. */
+  readonly path: string;
+  /** The request message, or an async iterable of them where the method streams requests. */
+  readonly request: unknown;
+  /** Client: what will be sent, free to be changed. Server: what the caller sent. */
+  readonly metadata: Metadata;
+  /** Client only: the options that the caller gave. */
+  readonly options: CallOptions | undefined;
+  /** Server only: what the handler gets. */
+  readonly context: OperationContext | undefined;
+  /** Values for the interceptors and the handler further in. */
+  readonly items: ContextItems;
+}
+
+/**
+ * A function around the rest of a call, the same shape on client and server: it may look at the call, change it
+ * (`next({ ...call, request })`), answer in its place, or try again. What it returns has the shape of the method: a
+ * promise of the reply, or an async iterable of replies where the method streams them.
+ *
+ * The first interceptor of a list is the outermost. They are composed once, when the client is made or the service is
+ * served; without any, calls pay nothing.
+ */
+export type Interceptor = (call: InterceptedCall, next: (call: InterceptedCall) => unknown) => unknown;
+
+/** One function that runs the interceptors around `innermost`. */
+export function compose(
+  interceptors: readonly Interceptor[],
+  innermost: (call: InterceptedCall) => unknown,
+): (call: InterceptedCall) => unknown {
+  return interceptors.reduceRight<(call: InterceptedCall) => unknown>(
+    (next, interceptor) => (call) => interceptor(call, next),
+    innermost,
+  );
+}

@@ -1,0 +1,167 @@
+import type { MetadataEntry } from "./gen/zerobind/v1/wire.pb.ts";
+
+/** Text, or bytes for keys that end in `-bin`. */
+export type MetadataValue = string | Uint8Array;
+
+/** What may be given where metadata is wanted. */
+export type MetadataInit =
+  | Metadata
+  | Readonly<Record<string, MetadataValue | readonly MetadataValue[]>>
+  | Iterable<readonly [string, MetadataValue]>;
+
+const validKey = /^[0-9a-z_.-]+$/;
+// eslint-disable-next-line no-control-regex -- control characters are what it looks for
+const controlCharacter = /[\u0000-\u001f\u007f]/;
+const encoder = new TextEncoder();
+
+/**
+ * Keys and values that travel with a call: the request's metadata, the reply's header and its trailer.
+ *
+ * Keys are case-insensitive and kept in lower case; they consist of `0-9 a-z _ . -`, and those that begin with `zb-`
+ * are reserved. A key may have several values, which keep their order. Values of keys that end in `-bin` are bytes,
+ * all others are text: any Unicode but control characters. Everything is checked when it is put in (TypeError).
+ * Byte values are kept by reference: do not change them afterwards.
+ */
+export class Metadata implements Iterable<[string, MetadataValue]> {
+  readonly #values = new Map<string, MetadataValue[]>();
+  #byteLength = 0;
+
+  constructor(init?: MetadataInit) {
+    if (init === undefined) return;
+    const entries = isIterable(init) ? init : Object.entries(init);
+    for (const [key, value] of entries) {
+      if (Array.isArray(value)) for (const item of value as readonly MetadataValue[]) this.append(key, item);
+      else this.append(key, value as MetadataValue);
+    }
+  }
+
+  /** The given metadata itself, or new metadata made of it. */
+  static from(init: MetadataInit): Metadata {
+    return init instanceof Metadata ? init : new Metadata(init);
+  }
+
+  /** Sum of the bytes of all keys and values, each value counted with its key; what limits apply to. */
+  get byteLength(): number {
+    return this.#byteLength;
+  }
+
+  /** Number of keys. */
+  get size(): number {
+    return this.#values.size;
+  }
+
+  has(key: string): boolean {
+    return this.#values.has(key.toLowerCase());
+  }
+
+  /** The first value of a key. */
+  get(key: string): MetadataValue | undefined {
+    return this.#values.get(key.toLowerCase())?.[0];
+  }
+
+  /** All values of a key, in order; empty if there is none. */
+  getAll(key: string): readonly MetadataValue[] {
+    return this.#values.get(key.toLowerCase()) ?? [];
+  }
+
+  /** Puts one value in the place of all values of a key. */
+  set(key: string, value: MetadataValue): this {
+    const name = checkKey(key);
+    checkValue(name, value);
+    this.delete(name);
+    return this.#add(name, value);
+  }
+
+  /** Adds a value behind those that a key has. */
+  append(key: string, value: MetadataValue): this {
+    const name = checkKey(key);
+    checkValue(name, value);
+    return this.#add(name, value);
+  }
+
+  delete(key: string): boolean {
+    const name = key.toLowerCase();
+    for (const value of this.#values.get(name) ?? []) this.#byteLength -= entryBytes(name, value);
+    return this.#values.delete(name);
+  }
+
+  /** Key and value of each value, keys in the order of their first value. */
+  *[Symbol.iterator](): Iterator<[string, MetadataValue]> {
+    for (const [key, values] of this.#values) for (const value of values) yield [key, value];
+  }
+
+  /** A copy that can be changed without changing this one; byte values are shared. */
+  clone(): Metadata {
+    return new Metadata(this);
+  }
+
+  toJSON(): Record<string, MetadataValue[]> {
+    return Object.fromEntries(this.#values);
+  }
+
+  #add(name: string, value: MetadataValue): this {
+    const values = this.#values.get(name);
+    if (values) values.push(value);
+    else this.#values.set(name, [value]);
+    this.#byteLength += entryBytes(name, value);
+    return this;
+  }
+}
+
+/** For the wire: the entries of a block of metadata, in order. */
+export function metadataToEntries(metadata: Metadata): MetadataEntry[] {
+  return Array.from(metadata, ([key, value]) => ({
+    key,
+    value: typeof value === "string" ? { $case: "text" as const, value } : { $case: "binary" as const, value },
+  }));
+}
+
+/** From the wire: throws TypeError for entries that no `Metadata` could have made. */
+export function metadataFromEntries(entries: readonly MetadataEntry[]): Metadata {
+  const metadata = new Metadata();
+  for (const { key, value } of entries) metadata.append(key, value === undefined ? "" : value.value);
+  return metadata;
+}
+
+function isIterable(init: MetadataInit): init is Metadata | Iterable<readonly [string, MetadataValue]> {
+  return Symbol.iterator in init;
+}
+
+function checkKey(key: string): string {
+  if (typeof key !== "string") throw new TypeError(`a metadata key must be a string, not ${typeof key}`);
+  const name = key.toLowerCase();
+  if (!validKey.test(name)) {
+    throw new TypeError(`metadata key ${JSON.stringify(key.slice(0, 80))} may only have the characters 0-9 a-z _ . -`);
+  }
+  if (name.startsWith("zb-")) {
+    throw new TypeError(`metadata key "${name.slice(0, 80)}" is reserved: keys that begin with "zb-" belong to the framework`);
+  }
+  return name;
+}
+
+function checkValue(name: string, value: unknown): void {
+  if (name.endsWith("-bin")) {
+    if (value instanceof Uint8Array) return;
+    throw new TypeError(`metadata "${name}" must be a Uint8Array since its key ends in "-bin", not ${typeof value}`);
+  }
+  if (typeof value !== "string") {
+    throw new TypeError(`metadata "${name}" must be a string, not ${typeof value}; bytes need a key that ends in "-bin"`);
+  }
+  if (controlCharacter.test(value)) {
+    throw new TypeError(
+      `metadata "${name}" has a control character; encode the text (encodeURIComponent), or send it as bytes under "${name}-bin"`,
+    );
+  }
+  // Lone surrogates cannot be encoded as UTF-8 and would arrive as another text.
+  if (/\p{Surrogate}/u.test(value)) {
+    throw new TypeError(`metadata "${name}" is no well-formed Unicode text: it has half of a surrogate pair`);
+  }
+}
+
+function entryBytes(name: string, value: MetadataValue): number {
+  return name.length + (typeof value === "string" ? utf8Length(value) : value.byteLength);
+}
+
+function utf8Length(text: string): number {
+  return encoder.encode(text).byteLength;
+}

@@ -1,0 +1,268 @@
+import { BinaryReader, BinaryWriter } from "./wire.ts";
+
+/** First byte of a native batch. No method name of the plain profile can begin with it. */
+export const nativeMark = 0xc5;
+/** Version of the native protocol. */
+export const wireVersion = 1;
+/** Bytes before the first record: mark, version, record count (u16), session tag (u32). */
+export const batchHeaderBytes = 8;
+/** Bytes before the meta of a record. */
+export const recordHeaderBytes = 16;
+/** A metaLength of this value says that the whole inline part is meta, whatever its size. */
+export const longMeta = 0xffff;
+
+/** Kinds of records. Numbers are never reused. */
+export const RecordType = {
+  HELLO: 1,
+  WELCOME: 2,
+  AUTH: 3,
+  CALL: 4,
+  DATA: 5,
+  END: 6,
+  CANCEL: 7,
+  CREDIT: 8,
+  PING: 9,
+  PONG: 10,
+  GOAWAY: 11,
+  REFUSE: 12,
+  READY: 13,
+  ACK: 14,
+  EVENT: 15,
+} as const;
+
+/** Bits of a record's flags. */
+export const Flag = {
+  /** The sender has nothing more to say in this call. */
+  END: 0x01,
+  /** The payload is the next attachment frame of the message. */
+  ATTACHED: 0x02,
+  /** The payload is a fragment, and the body goes on in the next record of this call that carries MESSAGE. */
+  MORE: 0x04,
+  /** The payload was compressed by a message element. */
+  COMPRESSED: 0x08,
+  /** The call may be sent again. */
+  IDEMPOTENT: 0x10,
+  /** No answer is wanted. */
+  ONEWAY: 0x20,
+  /** A receiver that does not know the type skips the record; without it, it refuses the session. */
+  OPTIONAL: 0x40,
+  /** The payload is a message or a fragment of one (which may be empty); without it there is no message. */
+  MESSAGE: 0x80,
+} as const;
+
+/** Reasons of a REFUSE that names no call. */
+export const RefuseReason = { VERSION: 1, DRAINING: 2, UNAUTHENTICATED: 3, EXHAUSTED: 4, UNKNOWN_SESSION: 5, MISMATCH: 6, MALFORMED: 7 } as const;
+
+/** A peer sent bytes that are no batch of this protocol. */
+export class WireError extends Error {
+  override readonly name: string = "WireError";
+}
+
+/** A reader over one received frame. Small byte fields are copied, so that keeping one does not pin the whole frame. */
+export class FrameReader extends BinaryReader {
+  readonly frame: Uint8Array;
+
+  constructor(frame: Uint8Array) {
+    super(frame);
+    this.frame = frame;
+  }
+
+  override bytes(): Uint8Array {
+    const view = super.bytes();
+    return view.byteLength <= 4096 && view.byteLength * 2 < this.frame.byteLength ? view.slice() : view;
+  }
+}
+
+/**
+ * Reads the records of one received message, in place: after each `next()` that returns true the fields describe one
+ * record. Every length is checked before it is used; what does not fit throws WireError.
+ */
+export class BatchReader {
+  /** The session that the sender means; 0 before WELCOME. */
+  readonly tag: number;
+  type = 0;
+  flags = 0;
+  callId = 0;
+  aux = 0;
+  metaStart = 0;
+  metaLength = 0;
+  bodyStart = 0;
+  bodyLength = 0;
+
+  readonly #frames: readonly Uint8Array[];
+  readonly #inline: FrameReader;
+  readonly #view: DataView;
+  #left: number;
+  #position = batchHeaderBytes;
+  #attachment = 0;
+  #body: FrameReader;
+
+  constructor(frames: readonly Uint8Array[]) {
+    const frame = frames[0];
+    if (frame === undefined || frame.byteLength < batchHeaderBytes || frame[0] !== nativeMark) {
+      throw new WireError("it does not begin with the header of a batch");
+    }
+    if (frame[1] !== wireVersion) throw new WireError(`version ${frame[1]} of the protocol is not known, only ${wireVersion}`);
+    this.#frames = frames;
+    this.#inline = this.#body = new FrameReader(frame);
+    this.#view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+    this.#left = this.#view.getUint16(2, true);
+    this.tag = this.#view.getUint32(4, true);
+  }
+
+  /** Moves to the next record; false when there is none left. */
+  next(): boolean {
+    const view = this.#view;
+    const start = this.#position;
+    if (this.#left === 0) {
+      if (start !== view.byteLength) throw new WireError("there are bytes behind the last record");
+      return false;
+    }
+    if (start + recordHeaderBytes > view.byteLength) throw new WireError("the header of a record is cut off");
+    const inlineLength = view.getUint32(start, true);
+    const inlineEnd = start + recordHeaderBytes + inlineLength;
+    if (inlineEnd > view.byteLength) throw new WireError("a record is longer than its batch");
+    this.type = view.getUint8(start + 4);
+    this.flags = view.getUint8(start + 5);
+    const metaLength = view.getUint16(start + 6, true);
+    this.callId = view.getUint32(start + 8, true);
+    this.aux = view.getUint32(start + 12, true);
+    this.metaStart = start + recordHeaderBytes;
+    this.metaLength = metaLength === longMeta ? inlineLength : metaLength;
+    if (this.metaLength > inlineLength) throw new WireError("the meta of a record is longer than the record");
+    if ((this.flags & Flag.ATTACHED) === 0) {
+      this.#body = this.#inline;
+      this.bodyStart = this.metaStart + this.metaLength;
+      this.bodyLength = inlineLength - this.metaLength;
+    } else this.#attach();
+    this.#position = inlineEnd;
+    this.#left -= 1;
+    return true;
+  }
+
+  /** Decodes the meta of the current record. */
+  meta<T>(type: { decode(reader: BinaryReader, length: number): T }): T {
+    this.#inline.pos = this.metaStart;
+    let value: T;
+    try {
+      value = type.decode(this.#inline, this.metaLength);
+    } catch (cause) {
+      throw new WireError("the meta of a record cannot be decoded", { cause });
+    }
+    if (this.#inline.pos !== this.metaStart + this.metaLength) throw new WireError("the meta of a record runs over its end");
+    return value;
+  }
+
+  /** A byte of the meta, for what is read without decoding. */
+  metaByte(index: number): number {
+    return this.#view.getUint8(this.metaStart + index);
+  }
+
+  /** The reader over the frame that has the payload, placed at its start. */
+  bodyReader(): FrameReader {
+    this.#body.pos = this.bodyStart;
+    return this.#body;
+  }
+
+  /** The payload as a view of the received frame. */
+  bodyView(): Uint8Array {
+    return this.#body.frame.subarray(this.bodyStart, this.bodyStart + this.bodyLength);
+  }
+
+  #attach(): void {
+    const frame = this.#frames[++this.#attachment];
+    if (frame === undefined) throw new WireError("an attachment is missing");
+    this.#body = new FrameReader(frame);
+    this.bodyStart = 0;
+    this.bodyLength = frame.byteLength;
+  }
+}
+
+/** The parts of BinaryWriter that have no public name; a test holds them against the pinned version of the library. */
+interface WriterInternals {
+  buffer: Uint8Array<ArrayBuffer>;
+  pos: number;
+  stackPos: number[];
+  ensureCapacity(size: number): void;
+  view(): DataView;
+}
+
+/** Writers above this size are not kept for reuse. */
+const keptBytes = 256 * 1024;
+const pool: BatchWriter[] = [];
+
+/**
+ * Writes one batch: generated messages encode straight into it, behind the headers that it leaves room for.
+ * `take` and `release` keep a few for reuse, since the buffer of a new writer has to grow from nothing.
+ */
+export class BatchWriter extends BinaryWriter {
+  /** A writer with room for the batch header already left. */
+  static take(): BatchWriter {
+    const writer = pool.pop() ?? new BatchWriter();
+    writer.skip(batchHeaderBytes);
+    return writer;
+  }
+
+  /** Where the next byte goes. */
+  get position(): number {
+    return this.#internals.pos;
+  }
+
+  get #internals(): WriterInternals {
+    return this as unknown as WriterInternals;
+  }
+
+  /** Leaves room for `size` bytes and tells where. */
+  skip(size: number): number {
+    const internals = this.#internals;
+    internals.ensureCapacity(size);
+    const start = internals.pos;
+    internals.pos = start + size;
+    return start;
+  }
+
+  /** Forgets everything from a position on, also after an encoder that threw in the middle of a nested message. */
+  truncate(position: number): void {
+    const internals = this.#internals;
+    internals.pos = position;
+    if (internals.stackPos.length > 0) internals.stackPos = [];
+  }
+
+  /** Takes the bytes from a position on off the batch, as an array of their own. */
+  cut(from: number): Uint8Array {
+    const { buffer, pos } = this.#internals;
+    const bytes = buffer.slice(from, pos);
+    this.truncate(from);
+    return bytes;
+  }
+
+  /** Fills in the header that `skip(recordHeaderBytes)` left room for. */
+  recordHeader(start: number, type: number, flags: number, metaLength: number, callId: number, aux: number): void {
+    const internals = this.#internals;
+    const inlineLength = internals.pos - start - recordHeaderBytes;
+    const view = internals.view();
+    view.setUint32(start, inlineLength, true);
+    view.setUint8(start + 4, type);
+    view.setUint8(start + 5, flags);
+    view.setUint16(start + 6, metaLength, true);
+    view.setUint32(start + 8, callId, true);
+    view.setUint32(start + 12, aux, true);
+  }
+
+  /** The finished batch as a fresh array; the writer must be released. */
+  batch(count: number, tag: number): Uint8Array {
+    const { buffer, pos } = this.#internals;
+    const view = this.#internals.view();
+    view.setUint8(0, nativeMark);
+    view.setUint8(1, wireVersion);
+    view.setUint16(2, count, true);
+    view.setUint32(4, tag, true);
+    return buffer.slice(0, pos);
+  }
+
+  /** Gives the writer back. It must not be used afterwards. */
+  release(): void {
+    this.truncate(0);
+    if (pool.length < 16 && this.#internals.buffer.byteLength <= keptBytes) pool.push(this);
+  }
+}

@@ -1,0 +1,314 @@
+import { encodeBody } from "./binding.ts";
+import { CallHalf } from "./call-half.ts";
+import type { CallPort } from "./call-half.ts";
+import { ContextItems } from "./context.ts";
+import type { OperationContext, Peer } from "./context.ts";
+import type { AnyMessageType, MethodDescriptor } from "./contract.ts";
+import { DataHeader, EndHeader } from "./gen/zerobind/v1/wire.pb.ts";
+import { Metadata, metadataToEntries } from "./metadata.ts";
+import type { MetadataInit } from "./metadata.ts";
+import { Flag, RecordType } from "./records.ts";
+import type { BatchReader } from "./records.ts";
+import { RpcError } from "./rpc-error.ts";
+import { Status } from "./status.ts";
+import { pump } from "./stream.ts";
+import type { Inbound } from "./stream.ts";
+import { now } from "./timer-wheel.ts";
+import type { TimerWheel } from "./timer-wheel.ts";
+
+/** A method as the answering end serves it. */
+export interface Operation {
+  readonly path: string;
+  readonly descriptor: MethodDescriptor;
+  readonly clientStreams: boolean;
+  readonly serverStreams: boolean;
+  readonly oneWay: boolean;
+  /** Whether the plain profile, which has one request and one reply, can carry it. */
+  readonly plain: boolean;
+  /** Begins to answer; called once per call, when its request is there or, where requests stream, at once. */
+  start(call: ServerCall): void;
+}
+
+/** Whoever received a call. */
+export interface CalleeOwner {
+  readonly wheel: TimerWheel;
+  /** The call is over. */
+  finished(call: ServerCall): void;
+}
+
+/** Takes the place of the records where a call did not come over a session. */
+export interface ReplyInstead {
+  end(call: ServerCall, error: RpcError | undefined, value: unknown): void;
+}
+
+/** What came with a call. */
+export interface CallHead {
+  readonly operation: Operation;
+  readonly peer: Peer;
+  readonly metadata: Metadata | undefined;
+  readonly deadlineMs: number;
+}
+
+/**
+ * The callee's half of a call: gathers the request, hands itself to the operation as its context, and sends the answer,
+ * exactly once. It is what `OperationContext` and `RequestContext` are made of.
+ */
+export class ServerCall extends CallHalf implements OperationContext {
+  readonly operation: Operation;
+  readonly peer: Peer;
+  /** The request message, once it is there; undefined where requests stream. */
+  request: unknown = undefined;
+  /** How the call stands; `aborted` means that nobody waits for an answer. */
+  status: "open" | "replied" | "aborted" = "open";
+  header: Metadata | undefined;
+  trailer: Metadata | undefined;
+
+  readonly #owner: CalleeOwner;
+  readonly #deadlineMs: number;
+  readonly #instead: ReplyInstead | undefined;
+  #metadata: Metadata | undefined;
+  #items: ContextItems | undefined;
+  #controller: AbortController | undefined;
+  #abortReason: RpcError | undefined;
+  #headerSent = false;
+  #hasRequest = false;
+
+  constructor(owner: CalleeOwner, port: CallPort, id: number, head: CallHead, instead?: ReplyInstead) {
+    super();
+    this.#owner = owner;
+    this.operation = head.operation;
+    this.peer = head.peer;
+    this.#metadata = head.metadata;
+    this.#deadlineMs = head.deadlineMs;
+    this.#instead = instead;
+    this.join(port, id);
+    owner.wheel.add(this, head.deadlineMs);
+    if (head.operation.clientStreams) this.openInbound(port.limits);
+  }
+
+  get method(): MethodDescriptor {
+    return this.operation.descriptor;
+  }
+
+  get path(): string {
+    return this.operation.path;
+  }
+
+  get metadata(): Metadata {
+    return (this.#metadata ??= new Metadata());
+  }
+
+  get items(): ContextItems {
+    return (this.#items ??= new ContextItems());
+  }
+
+  get deadline(): number | undefined {
+    return this.#deadlineMs === Infinity ? undefined : Date.now() + (this.#deadlineMs - now());
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#abortReason) this.#controller.abort(this.#abortReason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** The requests, where they stream. */
+  get requests(): Inbound<unknown> {
+    return this.inbound!;
+  }
+
+  timeRemainingMs(): number {
+    return Math.max(this.#deadlineMs - now(), 0);
+  }
+
+  setHeader(header: MetadataInit): void {
+    if (this.#headerSent) throw new Error(`the header of ${this.path} was already sent`);
+    this.header = this.#checkBlock("header", header);
+  }
+
+  sendHeader(): void {
+    if (this.ended || this.#headerSent || this.#instead) return;
+    this.header ??= new Metadata();
+    this.record(RecordType.DATA, 0, 0, this.dataMeta());
+  }
+
+  setTrailer(trailer: MetadataInit): void {
+    this.trailer = this.#checkBlock("trailer", trailer);
+  }
+
+  /** Takes the CALL record and starts the operation if it can start. */
+  open(batch: BatchReader): void {
+    const { clientStreams, start } = this.operation;
+    if (clientStreams) start.call(this.operation, this);
+    if (!this.ended) this.receive(batch);
+  }
+
+  /** One record of the caller about this call. */
+  receive(batch: BatchReader): void {
+    if (batch.type === RecordType.CANCEL) {
+      const expired = batch.aux === Status.DEADLINE_EXCEEDED;
+      this.abort(
+        expired
+          ? new RpcError(Status.DEADLINE_EXCEEDED, "the caller's deadline has passed")
+          : new RpcError(Status.CANCELLED, "the caller has cancelled the call"),
+      );
+    } else if (batch.type === RecordType.CREDIT) this.onCredit(batch);
+    else if (this.receivePayload(batch) && (batch.flags & Flag.END) !== 0 && (batch.flags & Flag.MORE) === 0) this.#onHalfClose();
+  }
+
+  /** Takes a request that is there as a whole and not as a record. */
+  openWith(request: unknown): void {
+    if (this.inbound) this.inbound.push(request, 0);
+    else this.onMessage(request);
+    this.#onHalfClose();
+  }
+
+  /** Ends the call with its last or only message; undefined ends a stream of replies that has had its last. */
+  reply(value?: unknown): "sent" | "dropped" {
+    if (!this.#mayAnswer()) return "dropped";
+    this.#sendEnd(undefined, value);
+    return this.status === "replied" ? "sent" : "dropped";
+  }
+
+  /** Answers with a status. */
+  fail(error: RpcError): "sent" | "dropped" {
+    if (!this.#mayAnswer()) return "dropped";
+    this.#sendEnd(error, undefined);
+    return "sent";
+  }
+
+  /** The encoded reply, for an answer that is not a record. Throws what the encoder throws. */
+  encodeReply(value: unknown): Uint8Array {
+    return encodeBody(this.port!.codec, this.outboundType, value);
+  }
+
+  /** What `encodeReply` threw, as a status. */
+  replyError(error: unknown): RpcError {
+    return this.encodeError(error);
+  }
+
+  /** Streams the replies of a source, then ends the call. Rejects with what the source throws. */
+  async replyAll(source: unknown): Promise<void> {
+    if ((await pump(source, this)) && this.status === "open") this.reply();
+  }
+
+  /** Nobody waits for the answer any more; nothing is sent. */
+  abort(reason: RpcError): void {
+    if (this.status !== "open") return;
+    this.status = "aborted";
+    this.#abortReason = reason;
+    this.#finished();
+    this.inbound?.abort(reason);
+    this.#controller?.abort(reason);
+  }
+
+  failHere(error: RpcError): void {
+    if (this.status !== "open") return;
+    this.#sendEnd(error, undefined);
+    this.#stopHandler(error);
+  }
+
+  left(): void {
+    // A handler may stop reading its requests and still answer; what comes later is dropped.
+  }
+
+  onDeadline(): void {
+    this.failHere(new RpcError(Status.DEADLINE_EXCEEDED, `the deadline of ${this.path} passed before the handler had answered`));
+  }
+
+  protected get inboundType(): AnyMessageType {
+    return this.method.input;
+  }
+
+  protected get outboundType(): AnyMessageType {
+    return this.method.output;
+  }
+
+  protected onMessage(value: unknown): void {
+    if (this.#hasRequest) {
+      this.failHere(new RpcError(Status.INTERNAL, `${this.path} takes one request message, and more than one came`));
+      return;
+    }
+    this.request = value;
+    this.#hasRequest = true;
+  }
+
+  protected override dataMeta(): [AnyMessageType, unknown] | undefined {
+    if (this.#headerSent || !this.header) return undefined;
+    this.#headerSent = true;
+    return [DataHeader, { header: metadataToEntries(this.header) }];
+  }
+
+  #onHalfClose(): void {
+    if (this.inbound) return this.inbound.end();
+    if (this.#hasRequest) this.operation.start(this);
+    else this.failHere(new RpcError(Status.INTERNAL, `${this.path} takes one request message, and none came`));
+  }
+
+  #mayAnswer(): boolean {
+    if (this.status === "replied") throw new Error(`${this.path} was already answered; a call is answered once`);
+    return this.status === "open";
+  }
+
+  #sendEnd(error: RpcError | undefined, value: unknown): void {
+    if (this.#instead) {
+      this.status = "replied";
+      this.#instead.end(this, error, value);
+    } else if (this.operation.oneWay) this.status = "replied";
+    else if (error) this.#sendStatus(error);
+    else {
+      const body: [AnyMessageType, unknown] | undefined = value === undefined ? undefined : [this.outboundType, value];
+      const bytes = this.record(RecordType.END, body ? Flag.END | Flag.MESSAGE : Flag.END, Status.OK, this.#endMeta(), body);
+      // A reply that cannot be encoded has already been answered by its error.
+      if (bytes < 0) return;
+      this.status = "replied";
+    }
+    this.#finished();
+  }
+
+  #sendStatus(error: RpcError): void {
+    this.status = "replied";
+    if (this.record(RecordType.END, Flag.END, error.code, this.#endMeta(error)) >= 0) return;
+    // Details that cannot be encoded must not keep the caller waiting.
+    const message = `${error.message} (its details could not be encoded)`;
+    this.record(RecordType.END, Flag.END, error.code, [EndHeader, { message, details: [], header: [], trailer: [] }]);
+  }
+
+  #endMeta(error?: RpcError): [AnyMessageType, unknown] | undefined {
+    const header = this.#headerSent ? undefined : this.header;
+    const trailer = error?.trailer ?? this.trailer;
+    if (!error && !header && !trailer) return undefined;
+    const meta = {
+      message: error?.message ?? "",
+      details: error?.details ?? [],
+      header: header ? metadataToEntries(header) : [],
+      trailer: trailer ? metadataToEntries(trailer) : [],
+    };
+    return [EndHeader, meta];
+  }
+
+  #stopHandler(reason: RpcError): void {
+    this.#abortReason = reason;
+    this.inbound?.abort(reason);
+    this.#controller?.abort(reason);
+  }
+
+  #finished(): void {
+    this.finish();
+    // What is still held back of a reply must leave, since its last record is the end; nobody wants that of an aborted call.
+    if (this.status === "aborted") this.port?.outbox.forget(this.id);
+    this.#owner.wheel.remove(this);
+    this.#owner.finished(this);
+  }
+
+  #checkBlock(name: string, init: MetadataInit): Metadata {
+    const block = Metadata.from(init);
+    const limit = this.port!.peerLimits.maxMetadataBytes;
+    if (block.byteLength > limit) {
+      throw new RangeError(`the ${name} of ${this.path} has ${block.byteLength} bytes, more than the ${limit} that the caller accepts (its limit maxMetadataBytes)`);
+    }
+    return block;
+  }
+}

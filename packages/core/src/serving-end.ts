@@ -1,0 +1,249 @@
+import { bodyCodec, protobuf } from "./binding.ts";
+import type { StackParts } from "./binding.ts";
+import type { CallPort } from "./call-half.ts";
+import { defaultLimits } from "./limits.ts";
+import type { Limits } from "./limits.ts";
+import { Outbox } from "./outbox.ts";
+import { FrameReader } from "./records.ts";
+import { ServerCall } from "./request-context.ts";
+import type { CalleeOwner, Operation, ReplyInstead } from "./request-context.ts";
+import { RpcError } from "./rpc-error.ts";
+import { ServerSession, readyBatch, unimplemented } from "./server-session.ts";
+import type { ServerSessionOwner } from "./server-session.ts";
+import type { SessionSettings } from "./session.ts";
+import { Status } from "./status.ts";
+import { now } from "./timer-wheel.ts";
+import type { TimerWheel } from "./timer-wheel.ts";
+import type { Attachment, AttachmentListener, Link, LinkReceiver, PlainRequest } from "./transport.ts";
+import { inNextTurn } from "./turn.ts";
+
+/** Where calls find their operation; shared by all endpoints of a host. */
+export interface OperationTable {
+  resolve(path: string): Operation | undefined;
+  admit(operation: Operation): RpcError | undefined;
+  released(operation: Operation): void;
+  /** Full names, for READY. */
+  readonly services: readonly string[];
+}
+
+/** What all endpoints of a host have in common. */
+export interface ServingSettings {
+  readonly table: OperationTable;
+  readonly wheel: TimerWheel;
+  readonly epoch: Uint8Array;
+  readonly info: string;
+  readonly session: Omit<SessionSettings, "codec" | "encoding" | "elements">;
+  readonly onTrouble: (problem: string) => void;
+}
+
+/** How long an answer that was just handed over may need to leave the process. */
+const lingerMs = 250;
+
+/** The serving side of one address: its sessions, its plain requests, and how both end. */
+export class ServingEnd implements AttachmentListener, ServerSessionOwner, CalleeOwner {
+  draining = false;
+  readonly wheel: TimerWheel;
+  readonly epoch: Uint8Array;
+  readonly info: string;
+  readonly #settings: ServingSettings;
+  readonly #stack: StackParts;
+  readonly #session: SessionSettings;
+  readonly #sessions = new Set<ServerSession>();
+  readonly #plain: CallPort;
+  readonly #plainCalls = new Set<ServerCall>();
+  #attachment: Attachment | undefined;
+  #idle: (() => void) | undefined;
+  #drainCut = false;
+
+  constructor(stack: StackParts, settings: ServingSettings) {
+    this.#stack = stack;
+    this.#settings = settings;
+    this.wheel = settings.wheel;
+    this.epoch = settings.epoch;
+    this.info = settings.info;
+    this.#session = { ...settings.session, ...sessionParts(stack) };
+    this.#plain = plainPort(settings.session.limits);
+  }
+
+  /** The real address. */
+  get address(): string {
+    return this.#attachment?.address ?? "";
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
+  /** Begins to serve; rejects if the address cannot be bound. */
+  async attach(address: string, mode: "bind" | "connect"): Promise<void> {
+    const greeting = mode === "connect" ? { greeting: readyBatch(this.#settings.table.services, this.info) } : {};
+    const options = { mode, maxFrameBytes: maxFrameBytes(this.#session.limits), ...greeting };
+    this.#attachment = await this.#stack.transport.attach(address, options, this);
+  }
+
+  /** Refuses what is new and waits, at most so long, for what is open; resolves whether all of it ended. */
+  async drain(timeoutMs: number): Promise<boolean> {
+    this.draining = true;
+    for (const session of [...this.#sessions]) session.goAway("the server is closing");
+    const deadline = now() + timeoutMs;
+    const ended = await this.#until(() => this.#openCalls === 0, deadline);
+    // Clients hang up by themselves; those that do not are not waited for.
+    if (ended) await this.#until(() => this.#sessions.size === 0, Math.min(deadline, now() + lingerMs));
+    return ended;
+  }
+
+  /** Ends a drain that is under way. */
+  stopDraining(): void {
+    this.#drainCut = true;
+    this.#idle?.();
+  }
+
+  /** Ends every call and session and frees the address. */
+  async close(): Promise<void> {
+    this.draining = true;
+    const error = new RpcError(Status.UNAVAILABLE, "the server is closing");
+    for (const session of [...this.#sessions]) session.failAll(error);
+    for (const call of [...this.#plainCalls]) call.failHere(error);
+    for (const session of [...this.#sessions]) session.hangUp("the server is closing");
+    await this.#attachment?.close(lingerMs);
+    this.#attachment = undefined;
+  }
+
+  accept(link: Link): LinkReceiver {
+    const session = new ServerSession(link, this.#session, this);
+    this.#sessions.add(session);
+    return session;
+  }
+
+  acceptPlain(request: PlainRequest): void {
+    const operation = this.resolve(request.path);
+    const refusal = this.#plainRefusal(request, operation);
+    if (refusal || !operation) {
+      request.fail(refusal ?? unimplemented(request.path));
+      return;
+    }
+    const deadlineMs = request.timeoutMs > 0 ? now() + request.timeoutMs : Infinity;
+    const head = { operation, peer: { address: request.remoteAddress }, metadata: request.metadata, deadlineMs };
+    const call = new ServerCall(this, this.#plain, 0, head, new PlainReply(request));
+    this.#plainCalls.add(call);
+    const body = new FrameReader(request.body);
+    let message: unknown;
+    try {
+      message = this.#plain.codec.read(operation.descriptor.input, body, body.len);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      call.fail(new RpcError(Status.INTERNAL, `the second frame is no ${operation.descriptor.input.$type}: ${why}`, { cause }));
+      return;
+    }
+    // A REQ waits for its answer even where the contract has none.
+    if (operation.oneWay) request.reply(new Uint8Array(), undefined, undefined);
+    if (operation.clientStreams) operation.start(call);
+    call.openWith(message);
+  }
+
+  trouble(problem: string): void {
+    this.#settings.onTrouble(problem);
+  }
+
+  resolve(path: string): Operation | undefined {
+    return this.#settings.table.resolve(path);
+  }
+
+  admit(operation: Operation): RpcError | undefined {
+    return this.#settings.table.admit(operation);
+  }
+
+  released(operation: Operation): void {
+    this.#settings.table.released(operation);
+    this.#idle?.();
+  }
+
+  over(session: ServerSession): void {
+    this.#sessions.delete(session);
+    this.#idle?.();
+  }
+
+  finished(call: ServerCall): void {
+    if (this.#plainCalls.delete(call)) this.released(call.operation);
+  }
+
+  get #openCalls(): number {
+    let open = this.#plainCalls.size;
+    for (const session of this.#sessions) open += session.openCalls;
+    return open;
+  }
+
+  #plainRefusal({ path }: PlainRequest, operation: Operation | undefined): RpcError | undefined {
+    if (this.draining) return new RpcError(Status.UNAVAILABLE, "the server is closing");
+    if (!operation) return undefined;
+    if (!operation.plain) {
+      return new RpcError(Status.UNIMPLEMENTED, `${path} streams, which the plain profile cannot carry; call it with the native profile`);
+    }
+    return this.admit(operation);
+  }
+
+  /** Waits until something is so, looking again whenever a call or session has ended. */
+  async #until(isSo: () => boolean, deadlineMs: number): Promise<boolean> {
+    while (!isSo() && !this.#drainCut) {
+      const leftMs = deadlineMs - now();
+      if (leftMs <= 0) return false;
+      await new Promise<void>((resolve) => {
+        const timer = leftMs === Infinity ? undefined : setTimeout(resolve, Math.min(leftMs, 0x7fffffff));
+        this.#idle = () => {
+          clearTimeout(timer);
+          // Several end in one turn; one look after it is enough.
+          inNextTurn(resolve);
+        };
+      });
+      this.#idle = undefined;
+    }
+    return isSo();
+  }
+}
+
+/** Batches are flushed well below this; a single record may exceed that by its meta and inline body. */
+const batchSlackBytes = 256 * 1024;
+
+/** The parts of the session settings that the binding decides. */
+export function sessionParts(stack: StackParts): Pick<SessionSettings, "codec" | "encoding" | "elements"> {
+  return { codec: bodyCodec(stack), encoding: stack.encoder.name, elements: stack.elements.map(({ name }) => name) };
+}
+
+/** How large frames may be under given limits. */
+export function maxFrameBytes(limits: Limits): number {
+  return limits.maxFragmentBytes + batchSlackBytes;
+}
+
+/** Plain requests know no elements, windows or fragments; their port only decodes. */
+function plainPort(limits: Limits): CallPort {
+  const codec = bodyCodec({ elements: [], encoder: protobuf });
+  const outbox = new Outbox({ send: () => false, sendFailed: () => undefined, released: () => undefined }, codec);
+  outbox.close();
+  return { outbox, codec, limits, peerLimits: defaultLimits };
+}
+
+/** Answers a plain request in the place of records. */
+class PlainReply implements ReplyInstead {
+  readonly #request: PlainRequest;
+
+  constructor(request: PlainRequest) {
+    this.#request = request;
+  }
+
+  end(call: ServerCall, error: RpcError | undefined, value: unknown): void {
+    if (call.operation.oneWay) return;
+    if (error) {
+      const { code, message, details } = error;
+      this.#request.fail(new RpcError(code, message, { details, header: call.header, trailer: error.trailer ?? call.trailer }));
+      return;
+    }
+    let body: Uint8Array;
+    try {
+      body = call.encodeReply(value);
+    } catch (cause) {
+      this.#request.fail(call.replyError(cause));
+      return;
+    }
+    this.#request.reply(body, call.header, call.trailer);
+  }
+}

@@ -1,0 +1,198 @@
+import type { BodyCodec } from "./binding.ts";
+import type { CallPort } from "./call-half.ts";
+import type { AnyMessageType } from "./contract.ts";
+import type { Limits as WireLimits } from "./gen/zerobind/v1/wire.pb.ts";
+import { Refusal } from "./gen/zerobind/v1/wire.pb.ts";
+import { defaultLimits } from "./limits.ts";
+import type { Limits } from "./limits.ts";
+import { Outbox } from "./outbox.ts";
+import type { OutboxPort } from "./outbox.ts";
+import { BatchReader, Flag, RecordType, RefuseReason, WireError } from "./records.ts";
+import { Timed, now } from "./timer-wheel.ts";
+import type { TimerWheel } from "./timer-wheel.ts";
+import type { Link, LinkReceiver } from "./transport.ts";
+
+/** What a session needs of the end that it belongs to. */
+export interface SessionSettings {
+  readonly limits: Limits;
+  readonly codec: BodyCodec;
+  /** Compared between the ends. */
+  readonly encoding: string;
+  readonly elements: readonly string[];
+  /** While calls are open and nothing is heard for so long, the peer is asked whether it is there. */
+  readonly pingIntervalMs: number;
+  /** It is taken for lost when it says nothing for so long. */
+  readonly pingTimeoutMs: number;
+  /** For timers that do not keep the process alive. */
+  readonly watchWheel: TimerWheel;
+  /** Counts what is dropped, by reason. */
+  readonly count: (what: string) => void;
+  /** Reports an exception that nothing in a session should throw. */
+  readonly onDefect: (error: unknown) => void;
+}
+
+/** Asks a silent peer for a sign of life while calls are open. */
+class Watch extends Timed {
+  readonly #check: () => void;
+
+  constructor(check: () => void) {
+    super();
+    this.#check = check;
+  }
+
+  onDeadline(): void {
+    this.#check();
+  }
+}
+
+/**
+ * One connection's conversation, the same on both ends: batches in and out, the session tag, attachment credit, PING,
+ * and the end. Everything about calls is left to the two subclasses.
+ */
+export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
+  readonly outbox: Outbox;
+  readonly codec: BodyCodec;
+  readonly limits: Limits;
+  peerLimits: Limits = defaultLimits;
+  readonly link: Link;
+  protected readonly settings: SessionSettings;
+  #over = false;
+  #heardMs = now();
+  #attachmentBytes = 0;
+  readonly #watch = new Watch(() => this.#checkPeer());
+
+  constructor(link: Link, settings: SessionSettings) {
+    this.link = link;
+    this.settings = settings;
+    this.codec = settings.codec;
+    this.limits = settings.limits;
+    this.outbox = new Outbox(this, settings.codec);
+  }
+
+  /** Whether the session has ended. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Calls that are open. */
+  protected abstract get openCalls(): number;
+  /** A batch whose tag is not the session's. True: go on with it all the same. */
+  protected abstract onStrangeBatch(batch: BatchReader): boolean;
+  protected abstract onRecord(batch: BatchReader): void;
+  /** The session is over: every call that it has must end. */
+  protected abstract onOver(reason: string): void;
+  abstract released(callId: number): void;
+
+  receive(frames: readonly Uint8Array[]): void {
+    if (this.#over) return;
+    try {
+      const batch = new BatchReader(frames);
+      this.#heardMs = now();
+      if (batch.tag !== this.outbox.tag && !this.onStrangeBatch(batch)) return;
+      while (!this.#over && batch.next()) this.#record(batch);
+      if (frames.length > 1 && !this.#over) this.#renewCredit(frames);
+    } catch (error) {
+      if (!(error instanceof WireError)) {
+        this.settings.onDefect(error);
+        this.refuse(RefuseReason.MALFORMED, "the last message could not be handled");
+        return;
+      }
+      this.settings.count("malformed");
+      this.refuse(RefuseReason.MALFORMED, `the last message was malformed: ${error.message}`);
+    }
+  }
+
+  lost(reason: string): void {
+    this.end(reason);
+  }
+
+  send(frames: readonly Uint8Array[]): boolean {
+    return this.link.send(frames);
+  }
+
+  sendFailed(): void {
+    // The one that writes is in the middle of something; it is told of the loss when it is done.
+    queueMicrotask(() => {
+      if (!this.#over) this.hangUp("the connection was lost");
+    });
+  }
+
+  /** Ends the session and its link. */
+  hangUp(reason: string): void {
+    if (this.#over) return;
+    this.outbox.flush();
+    this.link.close();
+    this.end(reason);
+  }
+
+  /** Tells the peer why it is not served, and ends the session. */
+  refuse(reason: number, message: string): void {
+    if (this.#over) return;
+    this.writeControl(RecordType.REFUSE, 0, reason, [Refusal, { message, minVersion: 1, maxVersion: 1 }]);
+    this.hangUp(message);
+  }
+
+  /** Watches the peer from now on, for as long as calls are open. */
+  protected watchPeer(): void {
+    if (this.#watch.tick !== 0) return;
+    this.#heardMs = Math.max(this.#heardMs, now() - this.settings.pingIntervalMs);
+    this.settings.watchWheel.add(this.#watch, now() + this.settings.pingIntervalMs);
+  }
+
+  protected end(reason: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.settings.watchWheel.remove(this.#watch);
+    this.onOver(reason);
+    this.outbox.close();
+  }
+
+  /** Writes a record that has no body and belongs to no typed call. */
+  protected writeControl(type: number, callId: number, aux: number, meta?: readonly [AnyMessageType, unknown]): void {
+    this.outbox.write({ type, flags: 0, callId, aux, metaType: meta?.[0], meta: meta?.[1], bodyType: undefined, body: undefined });
+  }
+
+  /** The limits of the peer, from HELLO or WELCOME; what it does not say is taken to be the default. */
+  protected learnLimits(said: WireLimits | undefined, maxConcurrentCalls: number): void {
+    const limits: Record<string, number> = { ...defaultLimits };
+    for (const [name, value] of Object.entries({ ...said, maxConcurrentCalls })) if (value > 0) limits[name] = value;
+    this.peerLimits = limits as unknown as Limits;
+    this.outbox.maxMessageBytes = this.peerLimits.maxMessageBytes;
+    this.outbox.maxFragmentBytes = Math.min(this.limits.maxFragmentBytes, this.peerLimits.maxFragmentBytes);
+    this.outbox.windowBytes = this.peerLimits.sessionWindowBytes;
+  }
+
+  #record(batch: BatchReader): void {
+    switch (batch.type) {
+      case RecordType.PING:
+        this.writeControl(RecordType.PONG, 0, batch.aux);
+        return;
+      case RecordType.PONG:
+        return;
+      case RecordType.CREDIT:
+        if (batch.callId === 0) this.outbox.grant(batch.aux);
+        else this.onRecord(batch);
+        return;
+      default:
+        if (batch.type >= RecordType.HELLO && batch.type <= RecordType.READY) this.onRecord(batch);
+        else if ((batch.flags & Flag.OPTIONAL) === 0) throw new WireError(`records of type ${batch.type} are not known`);
+    }
+  }
+
+  /** Attachments are granted anew as soon as they are here: what waits to be read is bounded by the streams' windows. */
+  #renewCredit(frames: readonly Uint8Array[]): void {
+    for (let index = 1; index < frames.length; index++) this.#attachmentBytes += frames[index]!.byteLength;
+    if (this.#attachmentBytes * 2 < this.limits.sessionWindowBytes) return;
+    this.writeControl(RecordType.CREDIT, 0, this.#attachmentBytes);
+    this.#attachmentBytes = 0;
+  }
+
+  #checkPeer(): void {
+    if (this.#over || this.openCalls === 0) return;
+    const { pingIntervalMs, pingTimeoutMs, watchWheel } = this.settings;
+    const silentMs = now() - this.#heardMs;
+    if (silentMs >= pingTimeoutMs) return this.hangUp(`the peer has said nothing for ${Math.round(silentMs)} ms`);
+    if (silentMs >= pingIntervalMs) this.writeControl(RecordType.PING, 0, 0);
+    watchWheel.add(this.#watch, now() + pingIntervalMs);
+  }
+}

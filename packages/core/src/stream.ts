@@ -1,0 +1,222 @@
+import type { MessageInit } from "./contract.ts";
+
+/** Messages that a caller streams: any async iterable, iterable or ReadableStream. It is closed when the call ends early. */
+export type RequestStream<T> =
+  | AsyncIterable<MessageInit<T>>
+  | Iterable<MessageInit<T>>
+  | { getReader(): StreamReader<MessageInit<T>> };
+
+/** The part of a ReadableStream's reader that is used. */
+export interface StreamReader<T> {
+  read(): Promise<{ done: boolean; value?: T | undefined }>;
+  cancel(reason?: unknown): Promise<void>;
+}
+
+/** Messages that a server streams. Leaving the loop early, `cancel` and `await using` end the call on both ends. */
+export interface ResponseStream<T> extends AsyncIterableIterator<T>, AsyncDisposable {
+  cancel(reason?: unknown): void;
+  return(value?: unknown): Promise<IteratorResult<T>>;
+  [Symbol.asyncIterator](): ResponseStream<T>;
+}
+
+/** Who is told of what the consumer of an inbound stream does. */
+export interface InboundOwner {
+  /** The consumer took as much; the peer may send as much again. */
+  taken(messages: number, bytes: number): void;
+  /** The consumer wants no more. */
+  left(reason: unknown): void;
+}
+
+interface Waiter<T> {
+  resolve(result: IteratorResult<T>): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * The receiving end of a stream: buffers what came, up to the window, until the consumer takes it. The status comes
+ * after all messages that came before it; what happens on this end (cancel, deadline) comes at once.
+ */
+export class Inbound<T> implements ResponseStream<T> {
+  readonly #owner: InboundOwner;
+  readonly #windowMessages: number;
+  readonly #windowBytes: number;
+  #items: { value: T; bytes: number }[] = [];
+  #head = 0;
+  #bufferedBytes = 0;
+  #takenMessages = 0;
+  #takenBytes = 0;
+  #waiters: Waiter<T>[] = [];
+  #done = false;
+  #error: { thrown: unknown } | undefined;
+
+  constructor(owner: InboundOwner, windowMessages: number, windowBytes: number) {
+    this.#owner = owner;
+    this.#windowMessages = windowMessages;
+    this.#windowBytes = windowBytes;
+  }
+
+  /** Adds a message. False: the peer has sent more than it was granted. */
+  push(value: T, bytes: number): boolean {
+    if (this.#done) return true;
+    const waiter = this.#waiters.shift();
+    if (waiter) {
+      this.#took(bytes);
+      waiter.resolve({ done: false, value });
+      return true;
+    }
+    const buffered = this.#items.length - this.#head;
+    if (buffered + this.#takenMessages >= this.#windowMessages) return false;
+    if (this.#bufferedBytes + this.#takenBytes >= this.#windowBytes) return false;
+    this.#items.push({ value, bytes });
+    this.#bufferedBytes += bytes;
+    return true;
+  }
+
+  /** No more messages will come; with an error the consumer gets it after those that are there. */
+  end(error?: { thrown: unknown }): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#error = error;
+    if (this.#waiters.length === 0) return;
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) this.#finish(waiter);
+  }
+
+  /** Ends at once: what the consumer has not taken is dropped. */
+  abort(thrown: unknown): void {
+    if (!this.#done) this.end({ thrown });
+    else if (this.#items.length > this.#head) this.#error = { thrown };
+    this.#items = [];
+    this.#head = 0;
+    this.#bufferedBytes = 0;
+  }
+
+  next(): Promise<IteratorResult<T>> {
+    if (this.#head < this.#items.length) {
+      const { value, bytes } = this.#items[this.#head]!;
+      if (++this.#head === this.#items.length) {
+        this.#items = [];
+        this.#head = 0;
+      }
+      this.#bufferedBytes -= bytes;
+      this.#took(bytes);
+      return Promise.resolve({ done: false, value });
+    }
+    return new Promise((resolve, reject) => {
+      if (this.#done) this.#finish({ resolve, reject });
+      else this.#waiters.push({ resolve, reject });
+    });
+  }
+
+  return(): Promise<IteratorResult<T>> {
+    this.#leave(undefined);
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  cancel(reason?: unknown): void {
+    this.#owner.left(reason);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#leave(undefined);
+    return Promise.resolve();
+  }
+
+  #leave(reason: unknown): void {
+    // Whoever has left sees the end, not the cancellation that leaving causes.
+    this.end();
+    this.#error = undefined;
+    this.#items = [];
+    this.#head = 0;
+    this.#owner.left(reason);
+  }
+
+  /** An error is thrown once; after it the stream is simply over. */
+  #finish(waiter: Waiter<T>): void {
+    const error = this.#error;
+    this.#error = undefined;
+    if (error) waiter.reject(error.thrown);
+    else waiter.resolve({ done: true, value: undefined });
+  }
+
+  #took(bytes: number): void {
+    this.#takenMessages += 1;
+    this.#takenBytes += bytes;
+    if (this.#done) return;
+    if (this.#takenMessages * 2 < this.#windowMessages && this.#takenBytes * 2 < this.#windowBytes) return;
+    this.#owner.taken(this.#takenMessages, this.#takenBytes);
+    this.#takenMessages = 0;
+    this.#takenBytes = 0;
+  }
+}
+
+/** Where a pump puts what it takes from its source. */
+export interface StreamSink {
+  /** Nothing more is wanted. */
+  readonly ended: boolean;
+  /** Undefined if a message may be written now, else a promise of when to ask again. Never rejects. */
+  writable(): Promise<void> | undefined;
+  write(item: unknown): void;
+  /** Called with the source's iterator before anything is taken; the sink closes it if the call ends early. */
+  draws(source: SourceIterator): void;
+}
+
+/** An iterator, synchronous or not. */
+export type SourceIterator = Iterator<unknown> | AsyncIterator<unknown>;
+
+/**
+ * Moves everything from a source to a sink, at the sink's pace. Resolves true when the source is done, false when the
+ * sink ended first; rejects with what the source throws.
+ */
+export async function pump(source: unknown, sink: StreamSink): Promise<boolean> {
+  const iterator = iterate(source);
+  sink.draws(iterator);
+  for (;;) {
+    let result = iterator.next();
+    if (isPromiseLike(result)) result = await result;
+    if (sink.ended) return false;
+    if (result.done) return true;
+    for (let full = sink.writable(); full; full = sink.writable()) await full;
+    if (sink.ended) return false;
+    sink.write(result.value);
+  }
+}
+
+/** Whether a value can be streamed. */
+export function isStreamable(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return Symbol.asyncIterator in value || Symbol.iterator in value || "getReader" in value;
+}
+
+/** Tells promises and thenables of any realm from results. */
+export function isPromiseLike<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+}
+
+function iterate(source: unknown): SourceIterator {
+  if (typeof source === "object" && source !== null) {
+    if (Symbol.asyncIterator in source) return (source as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+    if (Symbol.iterator in source) return (source as Iterable<unknown>)[Symbol.iterator]();
+    if ("getReader" in source) return readerIterator((source as { getReader(): StreamReader<unknown> }).getReader());
+  }
+  throw new TypeError(`a stream of messages must be an AsyncIterable, an Iterable or a ReadableStream, not ${typeof source}`);
+}
+
+/** ReadableStreams of some hosts cannot be iterated. */
+function readerIterator(reader: StreamReader<unknown>): AsyncIterator<unknown> {
+  return {
+    async next() {
+      const { done, value } = await reader.read();
+      return done ? { done: true, value: undefined } : { done: false, value };
+    },
+    async return() {
+      await reader.cancel();
+      return { done: true, value: undefined };
+    },
+  };
+}

@@ -1,0 +1,115 @@
+// Every check of the project, one step after the other; a step that fails does not keep the later ones from running.
+// The last line adds up all tests of all test runs, plus one for each other step.
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { npxEnv, spawn } from "./tools.mjs";
+
+/** What the tests of other languages need from the system: protoc with its well-known types, and Python's peers. */
+const systemPackages = ["protobuf-compiler", "libprotobuf-dev", "python3-zmq", "python3-protobuf"];
+
+const results = mkdtempSync(join(tmpdir(), "zerobind-ci-"));
+const totals = { passed: 0, failed: 0, skipped: 0 };
+const failures = [];
+
+/** Runs a command with a time limit that also reaches what it started. No input: nothing may wait for an answer. */
+function run(minutes, command, ...args) {
+  const limited = ["--kill-after=10s", `${minutes}m`, command, ...args];
+  const { status } = spawn("timeout", limited, { stdio: ["ignore", "inherit", "inherit"], env: npxEnv() });
+  if (status === 124 || status === 137) console.error(`stopped after ${minutes} minutes`);
+  return status === 0;
+}
+
+const secondsSince = (start) => ((performance.now() - start) / 1000).toFixed(1);
+
+/** Does one step, which answers "passed", "failed" or "skipped", or an object with several of them counted. */
+function step(name, work) {
+  console.log(`\n=== ${name}`);
+  const start = performance.now();
+  const outcome = work();
+  const count = typeof outcome === "string" ? { [outcome]: 1 } : outcome;
+  for (const [kind, number] of Object.entries(count)) totals[kind] += number;
+  if (count.failed) failures.push(name);
+  console.log(
+    `=== ${name}: ${count.failed ? "FAILED" : "done"} in ${((performance.now() - start) / 1000).toFixed(1)} s`,
+  );
+}
+
+const verdict = (ok) => (ok ? "passed" : "failed");
+const command = (name, minutes, ...args) => step(name, () => verdict(run(minutes, ...args)));
+const task = (name, minutes, ...args) => command(name, minutes, process.execPath, "scripts/run.mjs", ...args);
+
+/** A run of jest, counted by its own report. A run that broke without a failed test (or left no report) is one failure. */
+function tests(name, minutes, runJest) {
+  const report = join(results, `${name.replaceAll(" ", "-")}.json`);
+  step(name, () => {
+    const ok = runJest(minutes, ["--ci", "--json", `--outputFile=${report}`]);
+    const count = { passed: 0, failed: 0, skipped: 0 };
+    try {
+      const jest = JSON.parse(readFileSync(report, "utf8"));
+      count.passed = jest.numPassedTests;
+      count.failed = jest.numFailedTests + jest.numRuntimeErrorTestSuites;
+      count.skipped = jest.numPendingTests + jest.numTodoTests;
+    } catch (error) {
+      console.error(`no report of the tests: ${error.message}`);
+    }
+    if (!ok && count.failed === 0) count.failed = 1;
+    return count;
+  });
+}
+
+function installSystemPackages() {
+  const quiet = { stdio: "pipe" };
+  const missing = systemPackages.filter(
+    (name) => !spawn("dpkg", ["--status", name], quiet).stdout.includes("\nStatus: install ok installed\n"),
+  );
+  if (missing.length === 0) return "passed";
+  if (spawn("apt-get", ["--version"], quiet).status !== 0) return "skipped";
+  const asRoot = process.getuid() === 0 ? [] : ["sudo", "--non-interactive"];
+  const aptGet = (...args) =>
+    run(
+      5,
+      "env",
+      "DEBIAN_FRONTEND=noninteractive",
+      ...asRoot,
+      "apt-get",
+      "-q",
+      "-o",
+      "DPkg::Lock::Timeout=120",
+      ...args,
+    );
+  // An index that could not be refreshed may still do: the installation decides.
+  aptGet("update");
+  return verdict(aptGet("install", "-y", "--no-install-recommends", ...missing));
+}
+
+const onNode = (version) => (minutes, args) =>
+  run(
+    minutes,
+    "npx",
+    "-y",
+    "-p",
+    `node@${version}`,
+    "-c",
+    `node --version && node scripts/run.mjs test ${args.join(" ")}`,
+  );
+
+step("system packages", installSystemPackages);
+task("install", 5, "install");
+task("generated code is up to date", 3, "check-generated");
+task("lint", 4, "lint");
+task("type-check", 3, "typecheck");
+task("build", 3, "build");
+tests("test", 5, (minutes, args) =>
+  run(minutes, "npm", "test", "--", "--coverage", "--coverageReporters=text", ...args),
+);
+command("demo", 2, "npm", "run", "demo");
+task("packed packages", 5, "pack-smoke");
+tests("test on Node 22", 5, onNode(22));
+tests("test on Node 24", 5, onNode(24));
+
+rmSync(results, { recursive: true, force: true });
+console.log(`\n=== all steps: ${secondsSince(0)} s`);
+if (failures.length > 0) console.error(`failed: ${failures.join(", ")}`);
+console.log(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`);
+process.exitCode = failures.length > 0 ? 1 : 0;

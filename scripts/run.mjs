@@ -1,0 +1,42 @@
+// Runs a task of the workspace, first installing and building whatever is missing. `node scripts/run.mjs` lists the tasks.
+import { npxEnv, pnpm, read, root, spawn, tool } from "./tools.mjs";
+
+function run(command, args, options) {
+  const { status } = spawn(command, args, options);
+  if (status !== 0) process.exit(status);
+}
+
+const node = (path, args = [], nodeArgs = []) => run(process.execPath, [...nodeArgs, path, ...args]);
+
+/** Installs with the pinned pnpm unless the installed tree already matches the lockfile (pnpm leaves a copy of what it installed). */
+function install() {
+  if (read("node_modules/.pnpm/lock.yaml") === read("pnpm-lock.yaml")) return;
+  run("npx", pnpm("install", "--frozen-lockfile"), { env: npxEnv({ CI: process.env.CI ?? "1" }) });
+}
+
+const tsc = (...args) => node(tool.tsc, args);
+const build = () => tsc("-b");
+const jest = (args) => node(tool.jest, args, ["--experimental-vm-modules", "--disable-warning=ExperimentalWarning"]);
+
+const tasks = {
+  install: () => undefined,
+  build: () => build(),
+  demo: (args) => (build(), node("examples/dist/demo/main.js", args)),
+  greeter: (args) => (build(), node("examples/dist/greeter/server.js", args)),
+  test: (args) => (build(), jest(args)),
+  typecheck: () => (build(), tsc("-p", "tsconfig.test.json")),
+  generate: (args) => (tsc("-b", "codegen"), node("scripts/generate.mjs", args)),
+  "check-generated": () => (tsc("-b", "codegen"), node("scripts/check-generated.mjs")),
+  lint: (args) => node("scripts/lint.mjs", args),
+  format: (args) => node(tool.prettier, ["--write", ...(args.length > 0 ? args : ["."])]),
+  "pack-smoke": (args) => (build(), node("scripts/pack-smoke.mjs", args)),
+};
+
+const [task, ...rest] = process.argv.slice(2);
+if (!Object.hasOwn(tasks, task ?? "")) {
+  console.error(`usage: node scripts/run.mjs <${Object.keys(tasks).join(" | ")}> [arguments]`);
+  process.exit(2);
+}
+process.chdir(root);
+install();
+tasks[task](rest);

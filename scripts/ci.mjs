@@ -8,19 +8,26 @@ import { npxEnv, spawn } from "./tools.mjs";
 /** What the tests of other languages need from the system: protoc with its well-known types, and Python's peers. */
 const systemPackages = ["protobuf-compiler", "libprotobuf-dev", "python3-zmq", "python3-protobuf"];
 
+/** After this the remaining steps fail at once, so that the totals are printed whatever happens. */
+const minutesForAll = 14;
+
 const results = mkdtempSync(join(tmpdir(), "zerobind-ci-"));
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
 
-/** Runs a command with a time limit that also reaches what it started. No input: nothing may wait for an answer. */
+const secondsSince = (start) => ((performance.now() - start) / 1000).toFixed(1);
+
+/**
+ * Runs a command with a time limit that also reaches what it started, and that shrinks as the time for all steps runs
+ * out. No input: nothing may wait for an answer.
+ */
 function run(minutes, command, ...args) {
-  const limited = ["--kill-after=10s", `${minutes}m`, command, ...args];
+  const seconds = Math.max(1, Math.min(minutes * 60, Math.floor(minutesForAll * 60 - secondsSince(0))));
+  const limited = ["--kill-after=10s", `${seconds}s`, command, ...args];
   const { status } = spawn("timeout", limited, { stdio: ["ignore", "inherit", "inherit"], env: npxEnv() });
-  if (status === 124 || status === 137) console.error(`stopped after ${minutes} minutes`);
+  if (status === 124 || status === 137) console.error(`stopped after ${seconds} s`);
   return status === 0;
 }
-
-const secondsSince = (start) => ((performance.now() - start) / 1000).toFixed(1);
 
 /** Does one step, which answers "passed", "failed" or "skipped", or an object with several of them counted. */
 function step(name, work) {
@@ -30,9 +37,7 @@ function step(name, work) {
   const count = typeof outcome === "string" ? { [outcome]: 1 } : outcome;
   for (const [kind, number] of Object.entries(count)) totals[kind] += number;
   if (count.failed) failures.push(name);
-  console.log(
-    `=== ${name}: ${count.failed ? "FAILED" : "done"} in ${((performance.now() - start) / 1000).toFixed(1)} s`,
-  );
+  console.log(`=== ${name}: ${count.failed ? "FAILED" : "done"} in ${secondsSince(start)} s`);
 }
 
 const verdict = (ok) => (ok ? "passed" : "failed");
@@ -65,34 +70,23 @@ function installSystemPackages() {
   );
   if (missing.length === 0) return "passed";
   if (spawn("apt-get", ["--version"], quiet).status !== 0) return "skipped";
-  const asRoot = process.getuid() === 0 ? [] : ["sudo", "--non-interactive"];
-  const aptGet = (...args) =>
-    run(
-      5,
-      "env",
-      "DEBIAN_FRONTEND=noninteractive",
-      ...asRoot,
-      "apt-get",
-      "-q",
-      "-o",
-      "DPkg::Lock::Timeout=120",
-      ...args,
-    );
+  const sudo = process.getuid() === 0 ? [] : ["sudo", "--non-interactive"];
+  const command = "env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120";
+  const aptGet = (...args) => run(4, ...sudo, ...command.split(" "), ...args);
   // An index that could not be refreshed may still do: the installation decides.
   aptGet("update");
   return verdict(aptGet("install", "-y", "--no-install-recommends", ...missing));
 }
 
-const onNode = (version) => (minutes, args) =>
-  run(
-    minutes,
-    "npx",
-    "-y",
-    "-p",
-    `node@${version}`,
-    "-c",
-    `node --version && node scripts/run.mjs test ${args.join(" ")}`,
-  );
+/** Another Node comes as an npm package; everything that npx runs finds it first in the PATH. */
+function onNode(version) {
+  return (minutes, args) => {
+    const script = `node --version && node scripts/run.mjs test ${args.join(" ")}`;
+    return run(minutes, "npx", "-y", "-p", `node@${version}`, "-c", script);
+  };
+}
+
+const coverage = ["--coverage", "--coverageReporters=text"];
 
 step("system packages", installSystemPackages);
 task("install", 5, "install");
@@ -100,9 +94,7 @@ task("generated code is up to date", 3, "check-generated");
 task("lint", 4, "lint");
 task("type-check", 3, "typecheck");
 task("build", 3, "build");
-tests("test", 5, (minutes, args) =>
-  run(minutes, "npm", "test", "--", "--coverage", "--coverageReporters=text", ...args),
-);
+tests("test", 5, (minutes, args) => run(minutes, "npm", "test", "--", ...coverage, ...args));
 command("demo", 2, "npm", "run", "demo");
 task("packed packages", 5, "pack-smoke");
 tests("test on Node 22", 5, onNode(22));

@@ -1,7 +1,7 @@
 import type { DescFile, DescMessage, DescMethod, DescService, FileRegistry } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { Problem } from "./codegen-error.ts";
-import { commonGlobals, isIdentifier, lifecycleNames, reservedWords, unsafeMethodNames } from "./names.ts";
+import { commonGlobals, isIdentifier, lifecycleNames, methodName, reservedWords, unsafeMethodNames } from "./names.ts";
 import { operationPath, readCallback, readOperation, type OperationModel } from "./operation-options.ts";
 import { field, SourceInfo, type Path } from "./source-info.ts";
 
@@ -92,7 +92,7 @@ function localName(method: DescMethod, wanted: string, path: Path, { source, pro
     problems.push(source.problem(message, ...(wanted === "" ? [] : [operationPath(path)]), [...path, field.name], path));
   };
   if (wanted === "") {
-    const name = method.localName.replace(/\$$/, "");
+    const name = methodName(method.name);
     if (lifecycleNames.has(name)) {
       problem(`${method.parent.name}.${method.name} would be \`${name}\` in generated code, which clients and handlers need for themselves; ${renameHint}.`);
     }

@@ -13,7 +13,7 @@ export function descriptorEntry(method: MethodModel, names: NamesInUse): string 
     `kind: ${quote(method.kind)}`,
     `input: ${names.message(method.input)}`,
     `output: ${names.message(method.output)}`,
-    ...(options.length === 0 ? [] : [`options: { ${options.join(", ")} }`]),
+    ...(options.length === 0 ? [] : [wrapObject(options, "      ", "options: ").trim().slice(0, -1)]),
   ];
   return wrapObject(entries, "    ");
 }

@@ -53,6 +53,14 @@ export function propertyName(name: string): string {
   return snakeToCamel(name);
 }
 
+/** The name of a method in lowerCamelCase: `SayHello`, `sayHello` and `say_hello` are all `sayHello`. */
+export function methodName(name: string): string {
+  const camel = snakeToCamel(name.replace(/^_+/, ""));
+  const local = camel.slice(0, 1).toLowerCase() + camel.slice(1);
+  // `_1` and `_` have nothing else that could stand as a name.
+  return isIdentifier(local) ? local : name;
+}
+
 function snakeToCamel(name: string): string {
   if (!name.includes("_")) return name;
   const mixed = /[a-z]/.test(name);

@@ -19,9 +19,9 @@ export function wrapImport(keyword: string, names: readonly string[], specifier:
   return [`${keyword} {`, ...names.map((name) => `  ${name},`), `} from ${specifier};`].join("\n");
 }
 
-/** An object literal in one line, or with one line for each entry; ends in a comma. */
-export function wrapObject(entries: readonly string[], indent: string): string {
-  const flat = `${indent}{ ${entries.join(", ")} },`;
-  if (flat.length <= width) return flat;
-  return [`${indent}{`, ...entries.map((entry) => `${indent}  ${entry},`), `${indent}},`].join("\n");
+/** An object literal in one line, or with one line for each entry, after `before` and with a comma at its end. */
+export function wrapObject(entries: readonly string[], indent: string, before = ""): string {
+  const flat = `${indent}${before}{ ${entries.join(", ")} },`;
+  if (flat.length <= width && !flat.includes("\n")) return flat;
+  return [`${indent}${before}{`, ...entries.map((entry) => `${indent}  ${entry},`), `${indent}},`].join("\n");
 }

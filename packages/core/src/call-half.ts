@@ -1,5 +1,5 @@
 import type { BodyCodec } from "./binding.ts";
-import type { AnyMessageType } from "./contract.ts";
+import type { AnyMessageType, MessageType } from "./contract.ts";
 import type { Limits } from "./limits.ts";
 import { Metadata, metadataFromEntries } from "./metadata.ts";
 import type { MetadataEntry } from "./gen/zerobind/v1/wire.pb.ts";
@@ -121,9 +121,9 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
 
   /** The peer grants credit. */
   onCredit(batch: BatchReader): void {
-    if (batch.bodyLength !== 4) throw new WireError("a CREDIT record has no count of messages");
+    if (batch.metaLength !== 4) throw new WireError("a CREDIT record has no count of messages");
     // Grants beyond what can be counted would only come from a peer that does not count.
-    this.#sendMessages = Math.min(this.#sendMessages + batch.bodyReader().fixed32(), 0xffffffff);
+    this.#sendMessages = Math.min(this.#sendMessages + batch.meta(creditType as MessageType<number>), 0xffffffff);
     this.#sendBytes = Math.min(this.#sendBytes + batch.aux, 0xffffffff);
     this.wakeSender();
   }
@@ -136,7 +136,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   }
 
   taken(messages: number, bytes: number): void {
-    if (!this.ended && this.port) this.record(RecordType.CREDIT, 0, bytes, undefined, [creditType, messages]);
+    if (!this.ended && this.port) this.record(RecordType.CREDIT, 0, bytes, [creditType, messages]);
   }
 
   /** Takes the payload of a record, whole or a fragment. False: the call has failed over it. */

@@ -3,6 +3,7 @@ import { ClientSession, helloBatch } from "./client-session.ts";
 import type { ClientSessionOwner } from "./client-session.ts";
 import { endInfo } from "./end.ts";
 import { maxFrameBytes, sessionParts } from "./serving-end.ts";
+import type { RpcError } from "./rpc-error.ts";
 import type { SessionSettings } from "./session.ts";
 import type { Attachment, AttachmentListener, Link, LinkReceiver } from "./transport.ts";
 
@@ -22,6 +23,7 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
   readonly address: string;
   /** Why there was no connection when one was last tried; undefined while there is one. */
   problem: string | undefined;
+  readonly hello: Uint8Array;
   readonly #stack: StackParts;
   readonly #settings: SessionSettings;
   readonly #owner: CallingEndOwner;
@@ -35,6 +37,7 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
     this.#stack = stack;
     this.#settings = { ...settings, ...sessionParts(stack) };
     this.#owner = owner;
+    this.hello = helloBatch(this.#settings, endInfo);
   }
 
   /** The real address, once attached. */
@@ -54,7 +57,7 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
 
   /** Begins to look for servers. Rejects only where nothing can ever come of it. */
   async attach(mode: "bind" | "connect"): Promise<void> {
-    const greeting = mode === "connect" ? { greeting: helloBatch(this.#settings, endInfo) } : {};
+    const greeting = mode === "connect" ? { greeting: this.hello } : {};
     const options = { mode, maxFrameBytes: maxFrameBytes(this.#settings.limits), ...greeting };
     this.#attachment = await this.#stack.transport.attach(this.address, options, this);
   }
@@ -68,6 +71,11 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
       if (session.hasRoom) return session;
     }
     return undefined;
+  }
+
+  /** Ends all open calls, here and on their servers. */
+  cancelAll(error: RpcError): void {
+    for (const session of this.#sessions) session.cancelAll(error);
   }
 
   async close(lingerMs: number): Promise<void> {

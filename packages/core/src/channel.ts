@@ -89,7 +89,10 @@ export class Channel extends Lifecycle implements CallOwner {
       onDefect: (error: unknown) => options.onTrouble?.(`an internal error: ${String(error)}`),
     };
     const owner = {
-      roomy: () => this.#serveWaiting(),
+      roomy: () => {
+        if (this.#waitingCount > 0) this.#serveWaiting();
+        this.#changed?.();
+      },
       hopeless: (reason: string) => this.#giveUpWaiting(reason),
       changed: () => this.#changed?.(),
       onTrouble: options.onTrouble ?? (() => undefined),
@@ -181,6 +184,7 @@ export class Channel extends Lifecycle implements CallOwner {
     if (graceful) await this.#drained(now() + drainTimeoutMs);
     const error = new RpcError(Status.CANCELLED, `the channel to ${this.address} was closed before the call had ended`);
     for (const call of this.#waiting.splice(0)) call.failHere(error);
+    for (const end of this.#ends) end.cancelAll(error);
     await Promise.all(this.#ends.map((end) => end.close(graceful ? 250 : 0)));
     this.wheel.clear();
     this.#watch.clear();

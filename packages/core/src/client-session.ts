@@ -2,6 +2,7 @@ import type { CallerPort, ClientCall } from "./caller.ts";
 import { EndHeader, Hello, Refusal, Welcome } from "./gen/zerobind/v1/wire.pb.ts";
 import { BatchWriter, RecordType, RefuseReason, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
 import type { BatchReader } from "./records.ts";
+import type { RpcError } from "./rpc-error.ts";
 import { Session } from "./session.ts";
 import type { SessionSettings } from "./session.ts";
 import { toStatusCode } from "./status.ts";
@@ -12,6 +13,8 @@ const maxMethodNumbers = 4096;
 
 /** What the owner of a client session is told. */
 export interface ClientSessionOwner {
+  /** What to answer READY with. */
+  readonly hello: Uint8Array;
   /** It may take calls now. */
   ready(session: ClientSession): void;
   /** It has room for another call again. */
@@ -97,6 +100,11 @@ export class ClientSession extends Session implements CallerPort {
     else this.#owner.roomy(this);
   }
 
+  /** Ends all open calls, here and on the server. */
+  cancelAll(error: RpcError): void {
+    for (const call of [...this.#calls.values()]) call.failHere(error);
+  }
+
   released(callId: number): void {
     this.#calls.get(callId)?.wakeSender();
   }
@@ -125,6 +133,8 @@ export class ClientSession extends Session implements CallerPort {
       case RecordType.GOAWAY:
         return this.#goAway();
       case RecordType.READY:
+        // A server has connected to this end, which has not greeted it yet.
+        if (this.outbox.tag === 0) this.link.send([this.#owner.hello]);
         return;
       default:
         throw new WireError(`a server does not send records of type ${batch.type}`);

@@ -215,7 +215,10 @@ export class ServerCall extends CallHalf implements OperationContext {
   }
 
   onDeadline(): void {
-    this.failHere(new RpcError(Status.DEADLINE_EXCEEDED, `the deadline of ${this.path} passed before the handler had answered`));
+    const error = new RpcError(Status.DEADLINE_EXCEEDED, `the deadline of ${this.path} passed before the handler had answered`);
+    // The caller at the other end of a session has a deadline of its own and knows more about it.
+    if (this.#instead) this.failHere(error);
+    else this.abort(error);
   }
 
   protected get inboundType(): AnyMessageType {

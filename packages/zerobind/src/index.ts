@@ -1,1 +1,7 @@
-export {};
+export * from "@zerobind/core";
+export { Channel, ServiceHost } from "./ends.ts";
+export type { ChannelOptions, ServiceHostOptions } from "./ends.ts";
+export { defaultBinding } from "./default-binding.ts";
+export { zeromq } from "@zerobind/zeromq";
+export type { ZeromqOptions } from "@zerobind/zeromq";
+export { loadContract } from "./dynamic/load-contract.ts";

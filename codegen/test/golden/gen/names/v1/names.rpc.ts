@@ -30,10 +30,10 @@ export interface NamesClient {
   constructor$(request: MessageInit<Iterable$>, options?: CallOptions): Promise<Iterable$>;
   toString$(request: MessageInit<Iterable$>, options?: CallOptions): Promise<Iterable$>;
   valueOf$(request: MessageInit<Iterable$>, options?: CallOptions): Promise<Iterable$>;
-  has_own_property(request: MessageInit<Iterable$>, options?: CallOptions): Promise<Iterable$>;
+  hasOwnProperty$(request: MessageInit<Iterable$>, options?: CallOptions): Promise<Iterable$>;
   toJSON$(request: MessageInit<Iterable$>, options?: CallOptions): Promise<Iterable$>;
   prototype$(request: MessageInit<Iterable$>, options?: CallOptions): Promise<Iterable$>;
-  __proto__$(request: MessageInit<Iterable$>, options?: CallOptions): Promise<Iterable$>;
+  proto(request: MessageInit<Iterable$>, options?: CallOptions): Promise<Iterable$>;
   delete(request: MessageInit<Iterable$>, options?: CallOptions): Promise<Iterable$>;
   class(request: MessageInit<Iterable$>, options?: CallOptions): Promise<Iterable$>;
   getHTTPHeader2(request: MessageInit<Iterable$>, options?: CallOptions): Promise<Iterable$>;
@@ -68,14 +68,14 @@ export interface NamesHandler {
   toString$(request: Iterable$, context: OperationContext): MessageInit<Iterable$> | Promise<MessageInit<Iterable$>>;
   valueOf$(request: Iterable$, context: OperationContext): MessageInit<Iterable$> | Promise<MessageInit<Iterable$>>;
 
-  has_own_property(
+  hasOwnProperty$(
     request: Iterable$,
     context: OperationContext,
   ): MessageInit<Iterable$> | Promise<MessageInit<Iterable$>>;
 
   toJSON$(request: Iterable$, context: OperationContext): MessageInit<Iterable$> | Promise<MessageInit<Iterable$>>;
   prototype$(request: Iterable$, context: OperationContext): MessageInit<Iterable$> | Promise<MessageInit<Iterable$>>;
-  __proto__$(request: Iterable$, context: OperationContext): MessageInit<Iterable$> | Promise<MessageInit<Iterable$>>;
+  proto(request: Iterable$, context: OperationContext): MessageInit<Iterable$> | Promise<MessageInit<Iterable$>>;
   delete(request: Iterable$, context: OperationContext): MessageInit<Iterable$> | Promise<MessageInit<Iterable$>>;
   class(request: Iterable$, context: OperationContext): MessageInit<Iterable$> | Promise<MessageInit<Iterable$>>;
 
@@ -104,10 +104,10 @@ export const Names: Contract<NamesClient, NamesHandler> = {
     { name: "Constructor", localName: "constructor$", kind: "unary", input: Iterable$, output: Iterable$ },
     { name: "ToString", localName: "toString$", kind: "unary", input: Iterable$, output: Iterable$ },
     { name: "valueOf", localName: "valueOf$", kind: "unary", input: Iterable$, output: Iterable$ },
-    { name: "has_own_property", localName: "has_own_property", kind: "unary", input: Iterable$, output: Iterable$ },
+    { name: "has_own_property", localName: "hasOwnProperty$", kind: "unary", input: Iterable$, output: Iterable$ },
     { name: "ToJSON", localName: "toJSON$", kind: "unary", input: Iterable$, output: Iterable$ },
     { name: "Prototype", localName: "prototype$", kind: "unary", input: Iterable$, output: Iterable$ },
-    { name: "__proto__", localName: "__proto__$", kind: "unary", input: Iterable$, output: Iterable$ },
+    { name: "__proto__", localName: "proto", kind: "unary", input: Iterable$, output: Iterable$ },
     { name: "Delete", localName: "delete", kind: "unary", input: Iterable$, output: Iterable$ },
     { name: "Class", localName: "class", kind: "unary", input: Iterable$, output: Iterable$ },
     { name: "GetHTTPHeader2", localName: "getHTTPHeader2", kind: "unary", input: Iterable$, output: Iterable$ },

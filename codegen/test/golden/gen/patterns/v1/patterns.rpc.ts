@@ -80,7 +80,13 @@ export const Patterns: Contract<PatternsClient, PatternsHandler> = {
       kind: "unary",
       input: Order,
       output: Receipt,
-      options: { idempotency: "idempotent", timeoutMs: 1500, requires: ["buyer", "adult \"quoted\" \\ \n"], faults: [OutOfStock, BadRequest, Order_Unpaid], deprecated: true },
+      options: {
+        idempotency: "idempotent",
+        timeoutMs: 1500,
+        requires: ["buyer", "adult \"quoted\" \\ \n"],
+        faults: [OutOfStock, BadRequest, Order_Unpaid],
+        deprecated: true,
+      },
     },
     {
       name: "Log",

@@ -1,0 +1,4 @@
+import { binding, memory } from "@zerobind/core";
+import { behaviorSuite } from "./support/behavior-suite.ts";
+
+behaviorSuite("memory", { binding: binding(memory()), address: () => "memory://*" });

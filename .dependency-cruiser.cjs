@@ -76,7 +76,7 @@ module.exports = {
       name: "packages-by-name",
       comment: "Other packages of the workspace are imported by name: a relative path breaks when they are packed",
       severity: "error",
-      from: { path: "^(packages/[^/]+|codegen|examples|benchmarks)/" },
+      from: { path: "^(packages/[^/]+|codegen|examples|benchmarks)/(src|bin)/" },
       to: {
         path: "^(packages/[^/]+|codegen|examples|benchmarks)/",
         pathNot: "^$1/",

@@ -90,7 +90,7 @@ const coverage = ["--coverage", "--coverageReporters=text"];
 
 step("system packages", installSystemPackages);
 task("install", 5, "install");
-task("generated code is up to date", 3, "check-generated");
+task("generated code is up to date", 3, "generate", "--check");
 task("lint", 4, "lint");
 task("type-check", 3, "typecheck");
 task("build", 3, "build");

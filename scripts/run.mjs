@@ -26,7 +26,6 @@ const tasks = {
   test: (args) => (build(), jest(args)),
   typecheck: () => (build(), tsc("-p", "tsconfig.test.json")),
   generate: (args) => (tsc("-b", "codegen"), node("scripts/generate.mjs", args)),
-  "check-generated": () => (tsc("-b", "codegen"), node("scripts/check-generated.mjs")),
   lint: (args) => node("scripts/lint.mjs", args),
   format: (args) => node(tool.prettier, ["--write", ...(args.length > 0 ? args : ["."])]),
   "pack-smoke": (args) => (build(), node("scripts/pack-smoke.mjs", args)),

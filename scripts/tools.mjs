@@ -27,7 +27,7 @@ export function spawn(command, args, options = {}) {
 export const pnpm = (...args) => ["-y", JSON.parse(read("package.json")).packageManager.split("+")[0], ...args];
 
 /** Command-line entry points of the tools, run as `node <path>` so that no shell or PATH is involved.
- *  (knip does not see these uses: its `ignoreDependencies` lists the same packages.) */
+ *  (knip does not see these uses: its knip.jsonc lists the same packages.) */
 export const tool = {
   attw: "node_modules/@arethetypeswrong/cli/dist/index.js",
   depcruise: "node_modules/dependency-cruiser/bin/dependency-cruise.mjs",

@@ -1,17 +1,19 @@
 import type { DescEnum, DescFile, DescMessage } from "@bufbuild/protobuf";
 import { FieldDescriptorProto_Type } from "@bufbuild/protobuf/wkt";
 import type { Problem } from "./codegen-error.ts";
-import { inheritedProperties, propertyName, reservedWords, typeName } from "./names.ts";
+import { inheritedProperties, isIdentifier, propertyName, reservedWords, typeName } from "./names.ts";
 import { field, SourceInfo, type Path } from "./source-info.ts";
 
-/** Names that ts-proto's code uses for itself, and types in the place of which it would use a message of that name. */
+/** Types and helpers that ts-proto's code uses, and the names of its parameters and variables, which would hide a message. */
 const usedByMessageCode: ReadonlySet<string> = new Set(
   (
-    "BigInt BinaryReader BinaryWriter Builtin DeepPartial Map MessageFns MessageInit Uint8Array StructWrapperFns AnyValueWrapperFns " +
-    "ListValueWrapperFns FieldMaskWrapperFns acc base64FromBytes bytesFromBase64 end entry floatToJson fromJsonTimestamp fromTimestamp i " +
-    "input isObject isSet key length longToNumber message obj reader tag toTimestamp v value writer"
+    "AnyValueWrapperFns BigInt BinaryReader BinaryWriter Builtin DeepPartial FieldMaskWrapperFns ListValueWrapperFns Map MessageFns " +
+    "MessageInit StructWrapperFns Uint8Array acc arr array b64 base base64FromBytes bin byte bytesFromBase64 date e floatToJson " +
+    "fraction fromJsonTimestamp fromTimestamp i input isObject isSet k key len length longToNumber m match message millis nanos " +
+    "obj padded previousRecursionDepth reader result seconds struct t tag timestampToJson toTimestamp v value values writer"
   ).split(" "),
 );
+const usedByMessageCodePattern = /^(createBase\w*|[a-z]\w*(From|To)JSON|entry\d*|end\d*)$/;
 
 /**
  * Finds what ts-proto would turn into code that does not compile or that fails when it runs. Numbers are all that
@@ -67,7 +69,8 @@ class MessageCheck {
   #typeName(type: DescMessage | DescEnum, path: Path): void {
     const name = typeName(type);
     const what = `the ${type.kind} ${type.name}`;
-    const taken = reservedWords.has(name) || usedByMessageCode.has(name) || (name === "Timestamp" && this.#usesTimestamp);
+    const used = usedByMessageCode.has(name) || usedByMessageCodePattern.test(name) || (name === "Timestamp" && this.#usesTimestamp);
+    const taken = used || reservedWords.has(name) || !isIdentifier(name);
     if (taken) this.#add(`${what} would be \`${name}\` in generated code, which cannot use that name for it; rename it.`, path);
     const other = this.#types.get(name);
     if (other !== undefined) this.#add(`${what} and ${other} would both be \`${name}\` in generated code; rename one of them.`, path);
@@ -80,8 +83,9 @@ class MessageCheck {
     if (inheritedProperties.has(name)) {
       this.#add(`the field ${what} would be \`${name}\` in generated code, which every object inherits, so that an unset field could not be told; ${renaming}.`, path);
     }
+    if (name === "") this.#add(`the field ${what} has no letter or digit that could name it in generated code; ${renaming}.`, path);
     const other = seen.get(name);
-    if (other !== undefined) this.#add(`${other} and ${what} would both be \`${name}\` in generated code; rename one of them, which changes nothing on the wire.`, path);
+    if (other !== undefined) this.#add(`${other} and ${what} would both be \`${name}\` in generated code; ${renaming}.`, path);
     seen.set(name, what);
   }
 

@@ -2,13 +2,12 @@ import type { DescEnum, DescMessage } from "@bufbuild/protobuf";
 
 const words = (text: string): ReadonlySet<string> => new Set(text.split(/\s+/));
 
-/** Words that cannot name a value or a type in a strict module. */
+/** Words that cannot name both a value and a type in a strict module. Others, like `type` and `async`, can. */
 export const reservedWords: ReadonlySet<string> = words(
-  "abstract any arguments as asserts async await bigint boolean break case catch class const continue debugger declare default " +
-    "delete do else enum eval export extends false finally for function get global globalThis if implements import in infer " +
-    "instanceof interface is keyof let module namespace never new null number object of package private protected public " +
-    "readonly return satisfies set static string super switch symbol this throw true try type typeof undefined unique unknown " +
-    "var void while with yield",
+  "any arguments as await bigint boolean break case catch class const continue debugger default delete do else enum eval export " +
+    "extends false finally for function globalThis if implements import in infer instanceof interface keyof let never new null " +
+    "number object package private protected public readonly return static string super switch symbol this throw true try " +
+    "typeof undefined unique unknown var void while with yield",
 );
 
 /** What every object inherits: a property of such a name is there even where nobody has set it. */

@@ -107,6 +107,8 @@ export class ReplyChannel extends Lifecycle implements OperationTable, AsyncIter
   readonly #wanted: string;
   readonly #options: ReplyChannelOptions;
   readonly #queue: RequestContext[] = [];
+  /** Requests that nobody has received yet, those included whose first message is still on its way. */
+  #undelivered = 0;
   readonly #waiters = new Set<(context: RequestContext | undefined) => void>();
 
   constructor(address: string, { stack }: BindingLike, options: ReplyChannelOptions) {
@@ -175,8 +177,11 @@ export class ReplyChannel extends Lifecycle implements OperationTable, AsyncIter
 
   admit(): RpcError | undefined {
     const { maxQueuedRequests = 1000 } = this.#options;
-    if (this.#queue.length < maxQueuedRequests) return undefined;
-    return new RpcError(Status.RESOURCE_EXHAUSTED, `${this.#queue.length} requests wait to be received, as many as the server allows (its option maxQueuedRequests)`);
+    if (this.#undelivered < maxQueuedRequests) {
+      this.#undelivered += 1;
+      return undefined;
+    }
+    return new RpcError(Status.RESOURCE_EXHAUSTED, `${this.#undelivered} requests wait to be received, as many as the server allows (its option maxQueuedRequests)`);
   }
 
   released(): void {
@@ -200,7 +205,10 @@ export class ReplyChannel extends Lifecycle implements OperationTable, AsyncIter
   }
 
   #next(): RequestContext | undefined {
-    for (let context = this.#queue.shift(); context; context = this.#queue.shift()) if (context.state === "open") return context;
+    for (let context = this.#queue.shift(); context; context = this.#queue.shift()) {
+      this.#undelivered -= 1;
+      if (context.state === "open") return context;
+    }
     return undefined;
   }
 
@@ -210,11 +218,15 @@ export class ReplyChannel extends Lifecycle implements OperationTable, AsyncIter
     try {
       first = await call.requests.next();
     } catch {
-      return; // The call ended before its first message came.
+      // The call ended before its first message came.
+      this.#undelivered -= 1;
+      return;
     }
     const context = new RequestContext(call, new Message(first.done ? new Uint8Array() : (first.value as Uint8Array), parts));
+    this.#queue.push(context);
     const [waiter] = this.#waiters;
-    if (waiter) waiter(context);
-    else this.#queue.push(context);
+    if (!waiter) return;
+    const next = this.#next();
+    if (next) waiter(next);
   }
 }

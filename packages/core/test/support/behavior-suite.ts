@@ -3,6 +3,7 @@ import { Channel, Metadata, RpcError, ServiceHost, Status, full } from "@zerobin
 import { Behavior } from "../gen/test/v1/behavior.rpc.ts";
 import { FailReason } from "../gen/test/v1/behavior.pb.ts";
 import { BehaviorService } from "./behavior-handler.ts";
+import { failureOf } from "./failure.ts";
 import { collect, openPair } from "./pair.ts";
 import type { TransportUnderTest } from "./pair.ts";
 
@@ -386,15 +387,4 @@ async function freeAddress(under: TransportUnderTest): Promise<string> {
   await using host = new ServiceHost({ binding: under.binding }).serve(Behavior, new BehaviorService());
   await host.open(under.address());
   return host.address;
-}
-
-/** The RpcError that a promise rejects with. */
-export async function failureOf(promise: Promise<unknown>): Promise<RpcError> {
-  const outcome = await promise.then(
-    (value) => ({ value }),
-    (error: unknown) => ({ error }),
-  );
-  if (!("error" in outcome)) throw new Error(`it should have failed, but gave ${JSON.stringify(outcome.value)}`);
-  expect(outcome.error).toBeInstanceOf(RpcError);
-  return outcome.error as RpcError;
 }

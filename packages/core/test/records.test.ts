@@ -1,0 +1,119 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { BatchReader, BatchWriter, Flag, WireError, batchHeaderBytes, recordHeaderBytes } from "../src/records.ts";
+import { rawType } from "../src/message.ts";
+
+/** A record of a vector: numbers as in the header, meta and body in hexadecimal. */
+interface VectorRecord {
+  type: number;
+  flags: number;
+  callId: number;
+  aux: number;
+  meta: string;
+  body: string;
+}
+
+interface Vector {
+  name: string;
+  tag: number;
+  frames: string[];
+  records: VectorRecord[];
+}
+
+const vectors = JSON.parse(readFileSync(new URL("../../../protos/zerobind/v1/vectors/batches.json", import.meta.url), "utf8")) as Vector[];
+const bytes = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, "hex"));
+const hex = (data: Uint8Array): string => Buffer.from(data).toString("hex");
+
+function read(frames: readonly Uint8Array[]): { tag: number; records: VectorRecord[] } {
+  const batch = new BatchReader(frames);
+  const records: VectorRecord[] = [];
+  while (batch.next()) {
+    const { type, flags, callId, aux } = batch;
+    records.push({ type, flags, callId, aux, meta: hex(batch.meta(rawType)), body: hex(batch.bodyView()) });
+  }
+  return { tag: batch.tag, records };
+}
+
+function write(tag: number, records: readonly VectorRecord[]): Uint8Array[] {
+  const writer = BatchWriter.take();
+  const attachments: Uint8Array[] = [];
+  for (const { type, flags, callId, aux, meta, body } of records) {
+    const start = writer.skip(recordHeaderBytes);
+    writer.raw(bytes(meta));
+    if (flags & Flag.ATTACHED) attachments.push(bytes(body));
+    else writer.raw(bytes(body));
+    writer.recordHeader(start, type, flags, bytes(meta).length, callId, aux);
+  }
+  const batch = writer.batch(records.length, tag);
+  writer.release();
+  return [batch, ...attachments];
+}
+
+/** Reads everything; what is wrong must be a WireError and nothing else. */
+function readHostile(frames: readonly Uint8Array[]): void {
+  try {
+    read(frames);
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+  }
+}
+
+describe("the record codec", () => {
+  test.each(vectors)("writes and reads the vector: $name", ({ tag, frames, records }) => {
+    expect(read(frames.map(bytes))).toEqual({ tag, records });
+    expect(write(tag, records).map(hex)).toEqual(frames);
+  });
+
+  const record = fc.record({
+    type: fc.integer({ min: 0, max: 255 }),
+    flags: fc.integer({ min: 0, max: 255 }),
+    callId: fc.integer({ min: 0, max: 0xffffffff }),
+    aux: fc.integer({ min: 0, max: 0xffffffff }),
+    meta: fc.uint8Array({ maxLength: 300 }).map(hex),
+    body: fc.uint8Array({ maxLength: 300 }).map(hex),
+  });
+
+  test("reads what it wrote", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 0xffffffff }), fc.array(record, { maxLength: 20 }), (tag, records) => {
+        expect(read(write(tag, records))).toEqual({ tag, records });
+      }),
+    );
+  });
+
+  test("meets any bytes with a WireError or with records, and with nothing else", () => {
+    const mutation = fc.record({ at: fc.nat(), to: fc.integer({ min: 0, max: 255 }) });
+    fc.assert(
+      fc.property(fc.array(record, { minLength: 1, maxLength: 5 }), fc.array(mutation, { maxLength: 8 }), fc.nat(), (records, mutations, cut) => {
+        const [batch, ...attachments] = write(1, records) as [Uint8Array, ...Uint8Array[]];
+        for (const { at, to } of mutations) batch[at % batch.length] = to;
+        readHostile([batch, ...attachments]);
+        readHostile([batch.subarray(0, cut % (batch.length + 1)), ...attachments]);
+        readHostile([batch]);
+      }),
+      { numRuns: 2000 },
+    );
+    fc.assert(fc.property(fc.array(fc.uint8Array({ maxLength: 100 })), readHostile));
+  });
+
+  test("refuses lengths that lie before anything is allocated", () => {
+    const [batch] = write(1, [{ type: 5, flags: 0, callId: 1, aux: 0, meta: "", body: "00" }]) as [Uint8Array];
+    const view = new DataView(batch.buffer);
+    view.setUint32(batchHeaderBytes, 0xffffffff, true);
+    expect(() => read([batch])).toThrow("a record is longer than its batch");
+    view.setUint32(batchHeaderBytes, 1, true);
+    view.setUint16(batchHeaderBytes + 6, 2, true);
+    expect(() => read([batch])).toThrow("the meta of a record is longer than the record");
+  });
+
+  test("gives an encoder that threw in a nested message a clean writer again", () => {
+    const writer = BatchWriter.take();
+    const { position } = writer;
+    writer.uint32(10).fork().uint32(10).fork().string("half");
+    writer.truncate(position);
+    writer.uint32(10).fork().string("x").join();
+    expect(hex(writer.cut(position))).toBe("0a020178");
+    writer.release();
+  });
+});

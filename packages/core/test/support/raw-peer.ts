@@ -1,0 +1,117 @@
+import { memory } from "@zerobind/core";
+import type { Attachment, Link } from "@zerobind/core";
+import { Hello, Welcome } from "../../src/gen/zerobind/v1/wire.pb.ts";
+import { BatchReader, BatchWriter, RecordType, longMeta, recordHeaderBytes } from "../../src/records.ts";
+import { rawType } from "../../src/message.ts";
+
+/** A record as a test writes and reads it. */
+export interface RawRecord {
+  readonly type: number;
+  readonly flags?: number;
+  readonly callId?: number;
+  readonly aux?: number;
+  readonly meta?: Uint8Array;
+  readonly body?: Uint8Array;
+}
+
+/** A record that came, with the tag of its batch. */
+export interface ReceivedRecord extends Required<RawRecord> {
+  readonly tag: number;
+}
+
+/** One batch of records as a frame. */
+export function batch(tag: number, ...records: RawRecord[]): Uint8Array {
+  const writer = BatchWriter.take();
+  for (const { type, flags = 0, callId = 0, aux = 0, meta = new Uint8Array(), body = new Uint8Array() } of records) {
+    const start = writer.skip(recordHeaderBytes);
+    writer.raw(meta).raw(body);
+    writer.recordHeader(start, type, flags, Math.min(meta.length, longMeta), callId, aux);
+  }
+  const frame = writer.batch(records.length, tag);
+  writer.release();
+  return frame;
+}
+
+/** HELLO as an honest client says it, with what a test wants to be different. */
+export function hello(changes: Partial<Hello> = {}): RawRecord {
+  const init = { maxVersion: 1, minVersion: 1, sessionId: new Uint8Array(16), encoding: "protobuf", ...changes };
+  return { type: RecordType.HELLO, meta: Hello.encode(Hello.fromPartial(init)).finish() };
+}
+
+/** WELCOME as an honest server says it. */
+export function welcome(): RawRecord {
+  return { type: RecordType.WELCOME, meta: Welcome.encode(Welcome.fromPartial({ version: 1, maxConcurrentCalls: 1000 })).finish() };
+}
+
+/** A peer that speaks records and keeps to no rule; either side of a connection over the memory transport. */
+export class RawPeer implements AsyncDisposable {
+  readonly address: string;
+  readonly received: ReceivedRecord[] = [];
+  lost = 0;
+  readonly #attachment: Attachment;
+  readonly #state: { links: Link[]; changed: () => void };
+
+  private constructor(attachment: Attachment, state: { links: Link[]; changed: () => void }) {
+    this.address = attachment.address;
+    this.#attachment = attachment;
+    this.#state = state;
+  }
+
+  static async open(mode: "bind" | "connect", address: string): Promise<RawPeer> {
+    const state = { links: [] as Link[], changed: (): void => undefined };
+    let peer!: RawPeer;
+    const attachment = await memory().attach(address, { mode, maxFrameBytes: 1 << 20 }, {
+      accept(link) {
+        state.links.push(link);
+        queueMicrotask(() => state.changed());
+        return {
+          receive(frames) {
+            const reader = new BatchReader(frames);
+            while (reader.next()) {
+              const { type, flags, callId, aux, tag } = reader;
+              peer.received.push({ tag, type, flags, callId, aux, meta: reader.meta(rawType), body: reader.bodyView() });
+            }
+            state.changed();
+          },
+          lost() {
+            peer.lost += 1;
+            state.changed();
+          },
+        };
+      },
+      trouble: () => undefined,
+    });
+    peer = new RawPeer(attachment, state);
+    return peer;
+  }
+
+  /** Sends frames on the newest link. */
+  send(...frames: Uint8Array[]): void {
+    this.#state.links.at(-1)!.send(frames);
+  }
+
+  /** Waits until something holds, looking whenever anything happens. */
+  async until<T>(find: () => T | undefined | false): Promise<T> {
+    for (;;) {
+      const found = find();
+      if (found !== undefined && found !== false) return found;
+      await new Promise<void>((resolve) => (this.#state.changed = resolve));
+    }
+  }
+
+  /** The first record of a type that comes, now or earlier. */
+  record(type: number, matches: (record: ReceivedRecord) => boolean = () => true): Promise<ReceivedRecord> {
+    return this.until(() => this.received.find((record) => record.type === type && matches(record)));
+  }
+
+  /** Waits for a link, says HELLO, and resolves with the tag of WELCOME. */
+  async greet(changes: Partial<Hello> = {}): Promise<number> {
+    await this.until(() => this.#state.links.length > 0);
+    this.send(batch(0, hello(changes)));
+    return (await this.record(RecordType.WELCOME)).tag;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#attachment.close(0);
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * Options of libzmq that it calls drafts, and that the binding has no names for. The numbers are libzmq's own; a
+ * build without drafts refuses them.
+ */
+const disconnectMessageOption = 111;
+const hiccupMessageOption = 114;
+
+/** The raw setter that every socket of the binding has, although its types hide it. */
+interface RawSocket {
+  setStringOption(option: number, value: Buffer): void;
+}
+
+/**
+ * ROUTER: when a peer is gone, its routing id and this notice arrive as the last of its messages.
+ * False: this build cannot do that, and the loss of a peer shows only when nothing can be sent to it.
+ */
+export function setDisconnectNotice(socket: object, notice: Buffer): boolean {
+  return trySet(socket, disconnectMessageOption, notice);
+}
+
+/**
+ * DEALER: when the connection is gone, this notice arrives as the last of its messages; not with inproc.
+ * False: this build cannot do that; the event `disconnect` says so too, but may overtake messages.
+ */
+export function setLossNotice(socket: object, notice: Buffer): boolean {
+  return trySet(socket, hiccupMessageOption, notice);
+}
+
+function trySet(socket: object, option: number, value: Buffer): boolean {
+  try {
+    (socket as RawSocket).setStringOption(option, value);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,65 @@
+import { lstat } from "node:fs/promises";
+import { connect } from "node:net";
+import type { ParsedAddress } from "./address.ts";
+import type { ZeromqSettings } from "./options.ts";
+import { codeOf } from "./socket.ts";
+
+/** TypeError unless what travels to and from the address stays on this machine, or the options allow it to leave. */
+export function checkExposure(address: string, parsed: ParsedAddress, settings: ZeromqSettings): void {
+  if (!parsed.remote || settings.insecure) return;
+  throw new TypeError(
+    `${address} reaches beyond this machine, and nothing protects it there: whoever gets at it can read and change every ` +
+      "call and stop the process. Use 127.0.0.1 or ipc://, lead it through a tunnel, or, in a network that is trusted " +
+      "as a whole, say zeromq({ insecure: true })",
+  );
+}
+
+/** What is said once about an address that `insecure` allowed. */
+export function exposureWarning(address: string): string {
+  return (
+    `${address} is open beyond this machine without encryption or authentication (insecure: true): whoever gets at it can ` +
+    "read and change every call and stop the process. Use 127.0.0.1 or ipc://, or lead it through a tunnel, to be safe"
+  );
+}
+
+/**
+ * Rejects if an ipc path is in use: ZeroMQ would take it away from whoever has it, without a word to either. A file
+ * that a dead process left behind is no hindrance. Two processes that start in the same instant are not told apart.
+ */
+export async function checkIpcPathFree(parsed: ParsedAddress): Promise<void> {
+  if (parsed.path === undefined) return;
+  const stats = await lstat(parsed.path).catch(() => undefined);
+  if (!stats) return;
+  if (!stats.isSocket()) throw bindError(parsed.endpoint, "EEXIST");
+  if (await somebodyAnswers(parsed.path)) throw bindError(parsed.endpoint, "EADDRINUSE");
+}
+
+function somebodyAnswers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    // EAGAIN: somebody listens, and is too busy to answer.
+    socket.once("error", (error) => resolve(codeOf(error) === "EAGAIN"));
+  });
+}
+
+/** Why an address cannot be bound, by error code. */
+const reasons: Readonly<Record<string, string>> = {
+  EACCES: "this process may not use it; ports below 1024 and foreign directories need more rights",
+  EADDRINUSE: 'it is in use by another process, or elsewhere in this one; stop that one or choose another (tcp port ":0" is a free one)',
+  EADDRNOTAVAIL: "this machine has no such network address; 127.0.0.1 is this machine only, * is all its addresses",
+  EEXIST: "there is a file that is no socket; choose another path",
+  EMFILE: "this process has too many sockets or files open",
+  ENODEV: "this machine has no such network interface; 127.0.0.1 is this machine only, * is all its addresses",
+  ENOENT: "its directory does not exist; make it first",
+};
+
+/** An error that names the address, why it cannot be bound, and what to do. */
+export function bindError(address: string, code: string, cause?: unknown): Error {
+  const reason = reasons[code] ?? "the system refused it";
+  const error = new Error(`cannot bind ${address}: ${reason} (${code})`, cause === undefined ? undefined : { cause });
+  return Object.assign(error, { code });
+}

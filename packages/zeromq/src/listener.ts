@@ -1,0 +1,167 @@
+import { randomBytes } from "node:crypto";
+import { tidyEndpoint } from "./address.ts";
+import type { ParsedAddress } from "./address.ts";
+import { RpcError, Status } from "./core.ts";
+import type { AttachOptions, Attachment, AttachmentListener, Link, LinkReceiver } from "./core.ts";
+import { bindError, checkIpcPathFree } from "./guard.ts";
+import type { ZeromqSettings } from "./options.ts";
+import { encodePlainError, PlainExchange, readPlainCall } from "./plain.ts";
+import { codeOf, delimiter, ZmqSocket } from "./socket.ts";
+import { escapeBytes, Troubles } from "./trouble.ts";
+
+/** First byte of every native body. */
+export const nativeMark = 0xc5;
+/** Devices between the peer and here. More would be a loop, or somebody filling memory. */
+const maxHops = 16;
+/** Peers that may be reached through one connection. */
+const maxLinksPerConnection = 65_536;
+
+/** A token that no peer can guess and that is no native message. */
+export function makeLossNotice(): Buffer {
+  const token = randomBytes(24);
+  token[0] = 0x00;
+  return token;
+}
+
+/** Binds a ROUTER. Rejects with an error that names the address and says why it cannot be bound. */
+export async function listen(
+  address: ParsedAddress,
+  settings: ZeromqSettings,
+  options: AttachOptions,
+  listener: AttachmentListener,
+): Promise<Attachment> {
+  await checkIpcPathFree(address);
+  const bound = new Listener(settings, listener);
+  const { maxFrameBytes } = options;
+  try {
+    const socketSettings = { ...settings, maxFrameBytes, ipv6: address.ipv6, lossNotice: bound.lossNotice };
+    const [socket, endpoint] = await ZmqSocket.bind(address.endpoint, socketSettings, bound);
+    bound.open(socket, tidyEndpoint(endpoint, address));
+    return bound;
+  } catch (cause) {
+    throw bindError(address.endpoint, codeOf(cause), cause);
+  }
+}
+
+/** A ROUTER: many peers on one socket, told apart by the envelope of their messages. */
+class Listener implements Attachment {
+  readonly lossNotice: Buffer = makeLossNotice();
+  readonly #settings: ZeromqSettings;
+  readonly #listener: AttachmentListener;
+  readonly #troubles: Troubles;
+  /** By routing id, as latin1. */
+  readonly #connections = new Map<string, Connection>();
+  #address = "";
+  #socket: ZmqSocket | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(settings: ZeromqSettings, listener: AttachmentListener) {
+    this.#settings = settings;
+    this.#listener = listener;
+    this.#troubles = new Troubles((problem) => listener.trouble(`${this.#address}: ${problem}`));
+  }
+
+  get address(): string {
+    return this.#address;
+  }
+
+  open(socket: ZmqSocket, address: string): void {
+    this.#socket = socket;
+    this.#address = address;
+  }
+
+  close(lingerMs: number): Promise<void> {
+    this.#connections.clear();
+    return (this.#closing ??= this.#socket?.close(lingerMs) ?? Promise.resolve());
+  }
+
+  /** Sends to one peer; its connection is forgotten if it turns out to be gone. */
+  send(frames: Uint8Array[], failed: (error: unknown) => void): boolean {
+    return this.#socket?.send(frames, failed) ?? false;
+  }
+
+  event(type: string, code: string): void {
+    if (type === "accept:error") {
+      this.#troubles.report(type, () => `a peer could not be let in (${code}); if there are too many connections, raise the limit of open files`);
+    } else if (type.startsWith("handshake:error")) {
+      this.#troubles.report(type, () => `a peer that connected does not speak ZeroMQ as this end does (${code})`);
+    } else if (type === "receive:error") {
+      this.#troubles.report(type, () => `cannot receive any more (${code}); close this end and open it again`);
+    }
+  }
+
+  /** `[routing id][other hops …][empty][body …]`, or without the empty frame `[routing id][hops …][native]`. */
+  message(frames: Buffer[]): void {
+    let end = 1;
+    while (end < frames.length && frames[end]!.length > 0) end++;
+    const delimited = end < frames.length;
+    if (!delimited) {
+      if (frames.length === 2 && frames[1]!.equals(this.lossNotice)) return this.#disconnected(frames[0]!);
+      end = frames.length - 1;
+      if (end < 1 || frames[end]![0] !== nativeMark) return this.#drop("delimiter", "has no empty frame between envelope and body", frames);
+    }
+    if (end > maxHops) return this.#drop("hops", `went through more than ${maxHops} devices`, frames);
+    const body = frames.slice(delimited ? end + 1 : end);
+    if (body[0]?.[0] === nativeMark) this.#native(frames, end, body);
+    else this.#plain(frames.slice(0, end), body);
+  }
+
+  #native(frames: Buffer[], hops: number, body: Buffer[]): void {
+    const connection = this.#connection(frames[0]!);
+    const route = hops === 1 ? "" : routeKey(frames, hops);
+    let link = connection.links.get(route);
+    if (!link) {
+      if (connection.links.size >= maxLinksPerConnection) return this.#drop("links", "comes from one peer too many behind one connection", frames);
+      link = new ListenerLink(this, connection, route, frames.slice(0, hops));
+      connection.links.set(route, link);
+      link.receiver = this.#listener.accept(link);
+    }
+    // `accept` may have closed the link already.
+    link.receiver?.receive(body);
+  }
+
+  #plain(envelope: Buffer[], body: Buffer[]): void {
+    const prefix = [...envelope, delimiter];
+    const connection = this.#connection(envelope[0]!);
+    const lost = (): void => connection.end();
+    const answer = (frames: Uint8Array[]): boolean => connection.alive && this.send([...prefix, ...frames], lost);
+    try {
+      const call = readPlainCall(body, this.#settings.maxMetadataBytes);
+      if (!this.#listener.acceptPlain) throw new RpcError(Status.UNIMPLEMENTED, "plain requests are not served here");
+      this.#listener.acceptPlain(new PlainExchange(call, this.peerName(envelope), answer));
+    } catch (error) {
+      // A REQ peer waits for ever for an answer that does not come.
+      answer(encodePlainError(RpcError.from(error)));
+      this.#troubles.report("plain", () => `a plain request was refused: ${String(error)}`);
+    }
+  }
+
+  /** What is known of a peer: the name that it goes by at this socket. It can choose that name, so it proves nothing. */
+  peerName(envelope: readonly Buffer[]): string {
+    return `${this.#address} peer ${envelope.map((hop) => hop.toString("hex")).join("/")}`;
+  }
+
+  #connection(routingId: Buffer): Connection {
+    const key = routingId.latin1Slice();
+    let connection = this.#connections.get(key);
+    if (!connection) {
+      connection = new Connection(() => this.#connections.delete(key));
+      // Without notices nobody would ever clear the map of peers that only send plain requests.
+      if (this.#socket?.hasLossNotice) this.#connections.set(key, connection);
+    }
+    return connection;
+  }
+
+  #disconnected(routingId: Buffer): void {
+    const connection = this.#connections.get(routingId.latin1Slice());
+    if (!connection) return;
+    connection.end();
+  }
+
+  #drop(kind: string, problem: string, frames: Buffer[]): void {
+    this.#troubles.report(kind, () => {
+      const first = frames[1] ? `, whose first frame is ${escapeBytes(frames[1])},` : "";
+      return `a message of ${frames.length - 1} frames${first} was dropped because it ${problem}`;
+    });
+  }
+}

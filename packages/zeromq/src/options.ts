@@ -1,0 +1,84 @@
+/** Settings of the ZeroMQ transport. Times are in milliseconds. Both ends may have different ones. */
+export interface ZeromqOptions {
+  /** Pause between the heartbeats that ZeroMQ sends on its own thread, so that a busy event loop sends them too. Default 5,000. */
+  readonly heartbeatIntervalMs?: number;
+  /**
+   * A connection on which nothing came for so long is cut. Default 20,000. Only whole frames count, so it must be
+   * longer than the largest frame takes; below 10,000 a slow network passes for a dead one.
+   */
+  readonly heartbeatTimeoutMs?: number;
+  /** Longest time for TCP to connect, and again for the two ends to agree on ZeroMQ's protocol. Default 4,000. */
+  readonly handshakeTimeoutMs?: number;
+  /** A connection whose greeting nobody answered for so long is made anew. Default 10,000. */
+  readonly answerTimeoutMs?: number;
+  /** Pause before the first attempt to connect again; it doubles with every attempt, with jitter. Default 100. */
+  readonly reconnectMinMs?: number;
+  /** Longest pause between two attempts to connect. Default 5,000. */
+  readonly reconnectMaxMs?: number;
+  /** Largest metadata of a plain request: sum of the bytes of keys and values. Default 65,536. */
+  readonly maxMetadataBytes?: number;
+  /**
+   * Allows addresses beyond this machine without encryption: whoever reaches them can read and change every call and
+   * can stop the process. Default false. Each such address is warned of once.
+   */
+  readonly insecure?: boolean;
+  /** Takes warnings. Default: `process.emitWarning`, which prints them to standard error. */
+  readonly onWarning?: (warning: string) => void;
+  /**
+   * False: do without the draft options of libzmq, as with a build that has none. Default true, which means: if the
+   * build has them. Without them the end of a connection is noticed later.
+   */
+  readonly draftOptions?: boolean;
+}
+
+/** All settings, checked, defaults in place. */
+export type ZeromqSettings = Required<ZeromqOptions>;
+
+const defaults: ZeromqSettings = {
+  heartbeatIntervalMs: 5_000,
+  heartbeatTimeoutMs: 20_000,
+  handshakeTimeoutMs: 4_000,
+  answerTimeoutMs: 10_000,
+  reconnectMinMs: 100,
+  reconnectMaxMs: 5_000,
+  maxMetadataBytes: 65_536,
+  insecure: false,
+  onWarning: (warning) => process.emitWarning(warning, { code: "ZEROBIND_INSECURE" }),
+  draftOptions: true,
+};
+
+/** ZMTP carries the heartbeat's time to live in 16 bits of tenths of a second. */
+const maxHeartbeatMs = 6_553_500;
+
+/** The options with the defaults in the place of what is not given; TypeError for what cannot be. */
+export function toSettings(options: ZeromqOptions = {}): ZeromqSettings {
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(defaults, name)) {
+      throw new TypeError(`zeromq() has no option "${name}"; it has ${Object.keys(defaults).join(", ")}`);
+    }
+  }
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const settings: ZeromqSettings = { ...defaults, ...(Object.fromEntries(given) as ZeromqOptions) };
+  checkKinds(settings);
+  checkOrder(settings, "heartbeatIntervalMs", "heartbeatTimeoutMs");
+  checkOrder(settings, "reconnectMinMs", "reconnectMaxMs");
+  return settings;
+}
+
+function checkKinds(settings: ZeromqSettings): void {
+  for (const [name, value] of Object.entries(settings) as [keyof ZeromqSettings, unknown][]) {
+    const kind = typeof defaults[name];
+    if (typeof value !== kind) throw new TypeError(`option ${name} of zeromq() must be a ${kind}, not ${typeof value}`);
+    if (typeof value !== "number") continue;
+    const max = name.startsWith("heartbeat") ? maxHeartbeatMs : 0x7fffffff;
+    if (!Number.isInteger(value) || value < 1 || value > max) {
+      throw new TypeError(`option ${name} of zeromq() must be a whole number from 1 to ${max}, not ${value}`);
+    }
+  }
+}
+
+function checkOrder(settings: ZeromqSettings, low: keyof ZeromqSettings, high: keyof ZeromqSettings): void {
+  if (settings[low] > settings[high]) {
+    throw new TypeError(`option ${low} of zeromq() (${String(settings[low])}) must not exceed ${high} (${String(settings[high])})`);
+  }
+}

@@ -1,0 +1,213 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { context, Dealer, Router } from "zeromq";
+import { setDisconnectNotice, setLossNotice } from "./draft-options.ts";
+import type { ZeromqSettings } from "./options.ts";
+
+/**
+ * How this file uses ZeroMQ, and why. Each rule answers a way to lose messages or to hang.
+ *
+ * - One receive loop per socket, from bind or connect to close, and nothing else reads: a second reader throws, and an
+ *   idle socket handles neither connects nor disconnects. It starts after bind and connect, which swallow wake-ups.
+ * - A send never waits (`sendTimeout` 0, no high-water mark): a waiting send can hang itself and the receive. Memory is
+ *   bounded by the credit of the protocol above.
+ * - `readable` and `writable` are never read: that takes away the wake-up a pending receive is waiting for.
+ * - `receiveHighWaterMark` 0: a full receive queue stops heartbeats and cuts healthy connections.
+ * - Sent buffers are never reused: above 128 bytes ZeroMQ sends from the very memory, some time later.
+ * - `linger` is 0 until closing says otherwise: unsent messages keep a process from ending.
+ * - Errors of the binding come from another realm under test: only their `code` is looked at.
+ */
+
+/** Longest run of messages before the event loop gets its turn, in milliseconds. */
+const sliceMs = 5;
+/** A DEALER must not connect a second time (see `connect`); it waits longer than it lives. About 12 days. */
+const neverMs = 2 ** 30;
+/** The end of a closed socket is told by an event; in case it gets lost, nobody waits longer than this. */
+const endGraceMs = 2_000;
+/** Room for what stands around a frame of the permitted size. */
+const frameSlackBytes = 1024;
+/** Each socket takes three places of the context, one of its own and two for its events; ZeroMQ's default is 1,023. */
+const maxSockets = 16_384;
+const defaultMaxSockets = 1_023;
+/** The empty frame between envelope and body. */
+export const delimiter: Buffer = Buffer.alloc(0);
+
+/** What a socket tells its owner. None of these may throw. */
+export interface SocketEvents {
+  /** A whole message; read-only. */
+  message(frames: Buffer[]): void;
+  /** `connect:retry`, `handshake`, `handshake:error:…`, `disconnect`, `accept:error`, with an error code if there is one. */
+  event(type: string, code: string): void;
+}
+
+/** What both kinds of sockets need to know. */
+export interface SocketSettings extends Pick<
+  ZeromqSettings,
+  "draftOptions" | "handshakeTimeoutMs" | "heartbeatIntervalMs" | "heartbeatTimeoutMs"
+> {
+  readonly maxFrameBytes: number;
+  /** IPv6 has to be switched on; names then stand for IPv6 addresses. */
+  readonly ipv6: boolean;
+  /** What the socket itself delivers when a connection is lost; unguessable, since a peer could send it too. */
+  readonly lossNotice: Buffer;
+}
+
+const observed = [
+  "accept:error",
+  "connect:retry",
+  "disconnect",
+  "handshake",
+  "handshake:error:auth",
+  "handshake:error:other",
+  "handshake:error:protocol",
+] as const;
+
+/** One ZeroMQ socket, used as it is safe. Its owner keeps it until `close`; an open one keeps the process alive. */
+export class ZmqSocket {
+  /** Whether losses are told by `lossNotice`; otherwise by the event `disconnect` at most. */
+  readonly hasLossNotice: boolean;
+  readonly #socket: Dealer | Router;
+  readonly #events: SocketEvents;
+  readonly #ended: Promise<void>;
+  #end: () => void = () => undefined;
+  #closed = false;
+
+  private constructor(socket: Dealer | Router, hasLossNotice: boolean, events: SocketEvents) {
+    this.#socket = socket;
+    this.hasLossNotice = hasLossNotice;
+    this.#events = events;
+    this.#ended = new Promise((resolve) => (this.#end = resolve));
+    for (const type of observed) socket.events.on(type, (event) => this.#observe(type, event));
+    socket.events.on("end", () => this.#end());
+  }
+
+  /**
+   * A DEALER that connects once: when its connection is lost, or cannot be made, it is of no further use. ZeroMQ would
+   * reconnect by itself, but then what is sent before the loss is noticed would reach the next connection, where it
+   * means something else. Messages sent before the connection is there wait for it.
+   */
+  static connect(address: string, settings: SocketSettings, events: SocketEvents): ZmqSocket {
+    raiseSocketLimit();
+    const socket = new Dealer({
+      ...commonOptions(settings),
+      connectTimeout: settings.handshakeTimeoutMs,
+      reconnectInterval: neverMs,
+    });
+    try {
+      const noticed = settings.draftOptions && setLossNotice(socket, settings.lossNotice);
+      const wrapped = new ZmqSocket(socket, noticed, events);
+      socket.connect(address);
+      void wrapped.#receive();
+      return wrapped;
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+  }
+
+  /** A ROUTER bound to an address. Rejects with the error of the binding, whose `code` says why. */
+  static async bind(address: string, settings: SocketSettings, events: SocketEvents): Promise<[ZmqSocket, address: string]> {
+    raiseSocketLimit();
+    const socket = new Router({ ...commonOptions(settings), mandatory: true, backlog: 4096 });
+    try {
+      const noticed = settings.draftOptions && setDisconnectNotice(socket, settings.lossNotice);
+      const wrapped = new ZmqSocket(socket, noticed, events);
+      await socket.bind(address);
+      const realAddress = socket.lastEndpoint ?? address;
+      void wrapped.#receive();
+      return [wrapped, realAddress];
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Hands a message over without waiting. False: the socket is closed. That the peer cannot be reached turns out only
+   * afterwards, and is then told by `failed`: the binding tells it by a promise even when it knows at once.
+   */
+  send(frames: Uint8Array[], failed: (error: unknown) => void): boolean {
+    if (this.#closed) return false;
+    try {
+      // With the second argument, no rejection is left unhandled.
+      this.#socket.send(frames as Buffer[]).then(undefined, failed);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /**
+   * Closes; what is queued gets up to `lingerMs` to leave. Resolves when the address is free again. Idempotent: a
+   * later call waits for the same end.
+   */
+  close(lingerMs: number): Promise<void> {
+    if (this.#closed) return this.#ended;
+    this.#closed = true;
+    this.#socket.linger = lingerMs;
+    this.#socket.close();
+    const timer = setTimeout(this.#end, lingerMs + endGraceMs);
+    void this.#ended.then(() => clearTimeout(timer));
+    return this.#ended;
+  }
+
+  async #receive(): Promise<void> {
+    const socket = this.#socket;
+    let sliceEnd = performance.now() + sliceMs;
+    try {
+      for (;;) {
+        const frames = await socket.receive();
+        if (this.#closed) return;
+        this.#deliver(frames);
+        if (performance.now() < sliceEnd) continue;
+        // A receive that need not wait resolves at once, so a busy peer would keep everything else from running.
+        await nextTurn();
+        if (this.#closed) return;
+        sliceEnd = performance.now() + sliceMs;
+      }
+    } catch (error) {
+      // Closing rejects the pending receive.
+      if (!this.#closed) this.#events.event("receive:error", codeOf(error));
+    }
+  }
+
+  #deliver(frames: Buffer[]): void {
+    try {
+      this.#events.message(frames);
+    } catch (error) {
+      // A bug above must show, but not make the socket deaf.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+
+  #observe(type: string, event: object): void {
+    if (!this.#closed) this.#events.event(type, "error" in event ? codeOf(event.error) : "");
+  }
+}
+
+/** The code of an error of the binding, or what comes closest. */
+export function codeOf(error: unknown): string {
+  const { code, status } = (error ?? {}) as { code?: unknown; status?: unknown };
+  return typeof code === "string" ? code : typeof status === "number" ? String(status) : "unknown";
+}
+
+function commonOptions(settings: SocketSettings): object {
+  return {
+    linger: 0,
+    sendTimeout: 0,
+    sendHighWaterMark: 0,
+    receiveHighWaterMark: 0,
+    maxMessageSize: settings.maxFrameBytes + frameSlackBytes,
+    handshakeInterval: settings.handshakeTimeoutMs,
+    heartbeatInterval: settings.heartbeatIntervalMs,
+    heartbeatTimeout: settings.heartbeatTimeoutMs,
+    heartbeatTimeToLive: settings.heartbeatTimeoutMs,
+    ipv6: settings.ipv6,
+  };
+}
+
+/** Takes effect if this is the first socket of the process, and only if nobody else set the limit. */
+function raiseSocketLimit(): void {
+  if (context.maxSockets === defaultMaxSockets) context.maxSockets = maxSockets;
+}

@@ -31,7 +31,6 @@ export default defineConfig(
       "no-cond-assign": "error",
       "no-constant-binary-expression": "error",
       "no-constructor-return": "error",
-      "no-control-regex": "error",
       "no-debugger": "error",
       "no-dupe-else-if": "error",
       "no-empty": "error",

@@ -23,7 +23,11 @@ export async function compileProtos(files: ReadonlyMap<string, string>): Promise
     // Without a configuration of its own, buf would look for one in the folders above.
     await writeFile(join(protos, "buf.yaml"), "version: v2\n");
     const image = join(folder, "image.binpb");
-    const { code, stderr } = await runBuf(["build", ".", "--error-format", "json", "-o", image], protos, join(folder, "cache"));
+    const { code, stderr } = await runBuf(
+      ["build", ".", "--error-format", "json", "-o", image],
+      protos,
+      join(folder, "cache"),
+    );
     if (code !== 0) throw new CodegenError(parseErrors(stderr));
     return fromBinary(FileDescriptorSetSchema, await readFile(image)).file;
   } finally {
@@ -34,7 +38,11 @@ export async function compileProtos(files: ReadonlyMap<string, string>): Promise
 function runBuf(args: readonly string[], cwd: string, cache: string): Promise<{ code: number | null; stderr: string }> {
   const script = createRequire(import.meta.url).resolve("@bufbuild/buf/bin/buf");
   return new Promise((done, fail) => {
-    const child = spawn(process.execPath, [script, ...args], { cwd, env: { ...process.env, BUF_CACHE_DIR: cache }, stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(process.execPath, [script, ...args], {
+      cwd,
+      env: { ...process.env, BUF_CACHE_DIR: cache },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     let stderr = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
     child.once("error", fail);
@@ -51,7 +59,10 @@ interface BufError {
 }
 
 function parseErrors(stderr: string): Problem[] {
-  const problems = stderr.split("\n").filter((line) => line.trim() !== "").map(parseError);
+  const problems = stderr
+    .split("\n")
+    .filter((line) => line.trim() !== "")
+    .map(parseError);
   return problems.length > 0 ? problems : [{ message: "buf failed without saying why." }];
 }
 

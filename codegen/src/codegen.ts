@@ -1,7 +1,8 @@
 import { create, createFileRegistry, type DescFile, type FileRegistry } from "@bufbuild/protobuf";
 import { Edition, FileDescriptorSetSchema, type FileDescriptorProto } from "@bufbuild/protobuf/wkt";
 import { CodegenError, type Problem } from "./codegen-error.ts";
-import { readServices, type ServiceModel } from "./contract-model.ts";
+import { readServices } from "./read-services.ts";
+import type { ServiceModel } from "./model.ts";
 import { checkMessages } from "./message-checks.ts";
 import { generateMessages, type GeneratedFile } from "./messages.ts";
 import type { PluginOptions } from "./plugin-options.ts";
@@ -21,13 +22,23 @@ export interface Wanted {
  * Generates the code of the wanted files, all of which are in the image with everything they import. The result is
  * sorted and depends on nothing else. Throws a CodegenError with all that is wrong.
  */
-export function generateCode(image: readonly FileDescriptorProto[], wanted: Wanted, options: PluginOptions): GeneratedFile[] {
+export function generateCode(
+  image: readonly FileDescriptorProto[],
+  wanted: Wanted,
+  options: PluginOptions,
+): GeneratedFile[] {
   const protos = image.filter((file) => wanted.names.includes(file.name));
   throwIfAny(protos.flatMap(checkEdition));
   const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: [...image] }));
   const files = readFiles(registry, wanted, options);
-  const contracts = files.filter(({ services }) => services.length > 0).map(({ file, services }) => generateRpcFile(file, services, options));
-  const messages = generateMessages(image, files.map(({ file }) => file), options);
+  const contracts = files
+    .filter(({ services }) => services.length > 0)
+    .map(({ file, services }) => generateRpcFile(file, services, options));
+  const messages = generateMessages(
+    image,
+    files.map(({ file }) => file),
+    options,
+  );
   return [...messages, ...contracts].sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
@@ -44,7 +55,7 @@ function readFiles(registry: FileRegistry, { names, withReferences }: Wanted, op
   for (let file = open.shift(); file !== undefined; file = open.shift()) {
     const { name } = file.proto;
     if (read.has(name) || (options.google === "runtime" && sharedGoogleFiles.has(name))) continue;
-    problems.push(...checkEdition(file.proto), ...checkMessages(file));
+    problems.push(...checkEdition(file.proto), ...checkName(file.proto), ...checkMessages(file));
     const services = readServices(file, registry, problems);
     read.set(name, { file, services });
     if (withReferences) open.push(...referencedFiles(file, services, registry));
@@ -65,4 +76,10 @@ function checkEdition(file: FileDescriptorProto): Problem[] {
     `edition ${edition} is not supported: its features (presence, encoding) would be ignored by the message code, ` +
     'and the bytes would be wrong; write `syntax = "proto3";` instead.';
   return [new SourceInfo(file).problem(message, [field.file.edition], [field.file.syntax])];
+}
+
+/** The names of files stand in comments and import specifiers of generated code. */
+function checkName({ name }: FileDescriptorProto): Problem[] {
+  if (!/[\p{Cc}"'`\\\u2028\u2029]/u.test(name)) return [];
+  return [{ file: name, message: "has a quote, a backslash or a control character in its name; rename the file." }];
 }

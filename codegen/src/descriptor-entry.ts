@@ -1,7 +1,6 @@
-import type { MethodModel } from "./contract-model.ts";
-import type { NamesInUse } from "./interfaces.ts";
+import type { NamesInUse } from "./imported-names.ts";
+import type { MethodModel, Pattern } from "./model.ts";
 import { quote } from "./names.ts";
-import type { Pattern } from "./operation-options.ts";
 import { wrapObject } from "./wrap.ts";
 
 /** The entry of a method in the contract's list. */
@@ -31,5 +30,7 @@ function optionEntries({ operation, idempotency, deprecated }: MethodModel, name
 }
 
 function patternCode(pattern: Pattern): string {
-  return pattern.case === "event" ? `{ case: "event", topic: ${quote(pattern.topic)} }` : `{ case: ${quote(pattern.case)} }`;
+  return pattern.case === "event"
+    ? `{ case: "event", topic: ${quote(pattern.topic)} }`
+    : `{ case: ${quote(pattern.case)} }`;
 }

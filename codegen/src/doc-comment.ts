@@ -7,5 +7,7 @@ export function docBlock(comment: readonly string[], deprecated: boolean, indent
   }
   const [only = ""] = lines;
   if (lines.length === 1 && indent.length + only.length + 7 <= 120) return `${indent}/** ${only} */`;
-  return [`${indent}/**`, ...lines.map((line) => `${indent} *${line === "" ? "" : ` ${line}`}`), `${indent} */`].join("\n");
+  return [`${indent}/**`, ...lines.map((line) => `${indent} *${line === "" ? "" : ` ${line}`}`), `${indent} */`].join(
+    "\n",
+  );
 }

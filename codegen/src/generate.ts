@@ -43,9 +43,14 @@ export interface GenerateResult {
 export async function generate(options: GenerateOptions): Promise<GenerateResult> {
   const google = options.google === "local" ? [...sharedGoogleFiles] : [];
   const sources = await findSources(options.protos, options.protoPaths ?? [], google);
-  const files = await withShownPaths(sources, () => compileAndGenerate(sources, { ...defaultOptions, ...definedOf(options) }));
+  const files = await withShownPaths(sources, () =>
+    compileAndGenerate(sources, { ...defaultOptions, ...definedOf(options) }),
+  );
   const results = await Promise.all(files.map((file) => put(file, options.out, options.check ?? false)));
-  return { files: results.map(({ path }) => path), changed: results.filter(({ changed }) => changed).map(({ path }) => path) };
+  return {
+    files: results.map(({ path }) => path),
+    changed: results.filter(({ changed }) => changed).map(({ path }) => path),
+  };
 }
 
 function definedOf({ runtime, importExtension, google }: GenerateOptions): Partial<PluginOptions> {
@@ -55,10 +60,14 @@ function definedOf({ runtime, importExtension, google }: GenerateOptions): Parti
 /** Belongs to nobody: makes the compiler add google's messages even where no file imports them. */
 const googleImports = "zerobind-google-imports.proto";
 
-async function compileAndGenerate({ files, targets, named }: ProtoSources, options: PluginOptions): Promise<GeneratedFile[]> {
+async function compileAndGenerate(
+  { files, targets, named }: ProtoSources,
+  options: PluginOptions,
+): Promise<GeneratedFile[]> {
   const texts = new Map([...files].map(([name, { text }]) => [name, text]));
   const google = options.google === "local" ? [...sharedGoogleFiles] : [];
-  if (google.length > 0) texts.set(googleImports, `syntax = "proto3";\n${google.map((name) => `import "${name}";\n`).join("")}`);
+  if (google.length > 0)
+    texts.set(googleImports, `syntax = "proto3";\n${google.map((name) => `import "${name}";\n`).join("")}`);
   const image = await compileProtos(texts);
   const wanted = targets.filter((name) => named.has(name) || !isLibraryFile(name));
   return generateCode(image, { names: [...wanted, ...google], withReferences: true }, options);
@@ -86,7 +95,11 @@ function missingImport({ message, line = 0 }: Problem, text: string, roots: read
   return `imports ${name}, which is not in ${roots.join(" or ")}; name the folder that it is relative to with --proto-path.`;
 }
 
-async function put({ path, content }: GeneratedFile, out: string, check: boolean): Promise<{ path: string; changed: boolean }> {
+async function put(
+  { path, content }: GeneratedFile,
+  out: string,
+  check: boolean,
+): Promise<{ path: string; changed: boolean }> {
   const target = join(out, path);
   const before = await readFile(target, "utf8").catch(() => undefined);
   const changed = before !== content;

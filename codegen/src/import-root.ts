@@ -61,7 +61,11 @@ function candidateFolders(folder: string): string[] {
 /** The deepest folder that all of the files are in. */
 function commonFolder(files: readonly FoundFile[]): string {
   const [first = "", ...rest] = files.map((file) => dirname(file.absolute));
-  return ancestorsOf(first).find((folder) => rest.every((other) => other === folder || other.startsWith(folder.endsWith(sep) ? folder : folder + sep))) ?? first;
+  return (
+    ancestorsOf(first).find((folder) =>
+      rest.every((other) => other === folder || other.startsWith(folder.endsWith(sep) ? folder : folder + sep)),
+    ) ?? first
+  );
 }
 
 /** The folder and all above it, the nearest first. */

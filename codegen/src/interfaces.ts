@@ -1,15 +1,8 @@
-import type { DescMessage } from "@bufbuild/protobuf";
-import type { MethodModel, ServiceModel } from "./contract-model.ts";
+import type { MethodModel, ServiceModel } from "./model.ts";
 import { docBlock } from "./doc-comment.ts";
+import type { NamesInUse } from "./imported-names.ts";
 import { quote } from "./names.ts";
-import type { RuntimeType } from "./rpc-file.ts";
 import { wrapSignature } from "./wrap.ts";
-
-/** The names under which a file knows what it imports. Asking for a name makes the file import it. */
-export interface NamesInUse {
-  runtime(name: RuntimeType): string;
-  message(type: DescMessage): string;
-}
 
 /** What a client of the service can call. */
 export function clientInterface(service: ServiceModel, names: NamesInUse): string {
@@ -27,7 +20,8 @@ export function handlerInterface(service: ServiceModel, names: NamesInUse): stri
 }
 
 function interfaceCode(name: string, doc: string, members: readonly string[]): string {
-  if (members.length === 0) return `${doc}\n// eslint-disable-next-line @typescript-eslint/no-empty-object-type\nexport interface ${name} {}`;
+  if (members.length === 0)
+    return `${doc}\n// eslint-disable-next-line @typescript-eslint/no-empty-object-type\nexport interface ${name} {}`;
   // An empty line sets off members that have a comment, and those that follow one.
   const spaced = members.map((text, index) => {
     const before = members[index - 1];
@@ -43,13 +37,19 @@ interface Signature {
   readonly returns: readonly string[];
 }
 
-function member(method: MethodModel, names: NamesInUse, signature: (method: MethodModel, names: NamesInUse) => Signature): string {
+function member(
+  method: MethodModel,
+  names: NamesInUse,
+  signature: (method: MethodModel, names: NamesInUse) => Signature,
+): string {
   const { pattern } = method.operation;
   if (pattern.case === "event") return `  // ${method.localName} is an event on the topic ${quote(pattern.topic)}.`;
   if (pattern.case === "pipeline" || pattern.case === "ticket") return `  // ${method.localName} is a ${pattern.case}.`;
   const { parameters, returns } = signature(method, names);
   const code = wrapSignature(method.localName, parameters, returns);
-  return method.comment.length > 0 || method.deprecated ? `${docBlock(method.comment, method.deprecated, "  ")}\n${code}` : code;
+  return method.comment.length > 0 || method.deprecated
+    ? `${docBlock(method.comment, method.deprecated, "  ")}\n${code}`
+    : code;
 }
 
 function clientSignature(method: MethodModel, names: NamesInUse): Signature {
@@ -57,7 +57,9 @@ function clientSignature(method: MethodModel, names: NamesInUse): Signature {
   const options = `options?: ${names.runtime("CallOptions")}`;
   const streamsIn = method.kind === "client_stream" || method.kind === "bidi_stream";
   const streamsOut = method.kind === "server_stream" || method.kind === "bidi_stream";
-  const request = streamsIn ? `requests: ${names.runtime("RequestStream")}<${input}>` : `request: ${names.runtime("MessageInit")}<${input}>`;
+  const request = streamsIn
+    ? `requests: ${names.runtime("RequestStream")}<${input}>`
+    : `request: ${names.runtime("MessageInit")}<${input}>`;
   const answer = method.operation.pattern.case === "one_way" ? "void" : output;
   return {
     parameters: [request, options],

@@ -42,14 +42,19 @@ class MessageCheck {
   message(message: DescMessage, path: Path): void {
     this.#typeName(message, path);
     const properties = new Map<string, string>();
-    message.oneofs.forEach((oneof, index) => this.#property(properties, message, oneof.name, [...path, field.message.oneof, index]));
+    message.oneofs.forEach((oneof, index) =>
+      this.#property(properties, message, oneof.name, [...path, field.message.oneof, index]),
+    );
     message.fields.forEach((member, index) => {
       const place = [...path, field.message.field, index];
       if (member.proto.type === FieldDescriptorProto_Type.GROUP) {
-        this.#add(`the group ${message.name}.${member.name} is not supported by the message code; make it a message and a field.`, place);
+        this.#add(
+          `the group ${message.name}.${member.name} is not supported by the message code; make it a message and a field.`,
+          place,
+        );
       }
       // Fields of a oneof are values of `$case`, not properties, but must not inherit a value in fromJSON either.
-      this.#property(member.oneof === undefined ? properties : new Map(), message, member.name, place);
+      this.#property(member.oneof === undefined ? properties : new Map<string, string>(), message, member.name, place);
     });
     message.nestedMessages.forEach((nested) => {
       const index = message.proto.nestedType.indexOf(nested.proto);
@@ -62,18 +67,28 @@ class MessageCheck {
     this.#typeName(type, path);
     type.values.forEach(({ name }, index) => {
       const taken = reservedWords.has(name) || name === "__proto__" || name === "UNRECOGNIZED";
-      if (taken) this.#add(`the enum value ${type.name}.${name} has a name that generated code cannot use; ${renaming}.`, [...path, field.enum.value, index]);
+      if (taken)
+        this.#add(`the enum value ${type.name}.${name} has a name that generated code cannot use; ${renaming}.`, [
+          ...path,
+          field.enum.value,
+          index,
+        ]);
     });
   }
 
   #typeName(type: DescMessage | DescEnum, path: Path): void {
     const name = typeName(type);
     const what = `the ${type.kind} ${type.name}`;
-    const used = usedByMessageCode.has(name) || usedByMessageCodePattern.test(name) || (name === "Timestamp" && this.#usesTimestamp);
+    const used =
+      usedByMessageCode.has(name) ||
+      usedByMessageCodePattern.test(name) ||
+      (name === "Timestamp" && this.#usesTimestamp);
     const taken = used || reservedWords.has(name) || !isIdentifier(name);
-    if (taken) this.#add(`${what} would be \`${name}\` in generated code, which cannot use that name for it; rename it.`, path);
+    if (taken)
+      this.#add(`${what} would be \`${name}\` in generated code, which cannot use that name for it; rename it.`, path);
     const other = this.#types.get(name);
-    if (other !== undefined) this.#add(`${what} and ${other} would both be \`${name}\` in generated code; rename one of them.`, path);
+    if (other !== undefined)
+      this.#add(`${what} and ${other} would both be \`${name}\` in generated code; rename one of them.`, path);
     this.#types.set(name, what);
   }
 
@@ -81,11 +96,16 @@ class MessageCheck {
     const name = propertyName(protoName);
     const what = `${message.name}.${protoName}`;
     if (inheritedProperties.has(name)) {
-      this.#add(`the field ${what} would be \`${name}\` in generated code, which every object inherits, so that an unset field could not be told; ${renaming}.`, path);
+      this.#add(
+        `the field ${what} would be \`${name}\` in generated code, which every object inherits, so that an unset field could not be told; ${renaming}.`,
+        path,
+      );
     }
-    if (name === "") this.#add(`the field ${what} has no letter or digit that could name it in generated code; ${renaming}.`, path);
+    if (name === "")
+      this.#add(`the field ${what} has no letter or digit that could name it in generated code; ${renaming}.`, path);
     const other = seen.get(name);
-    if (other !== undefined) this.#add(`${other} and ${what} would both be \`${name}\` in generated code; ${renaming}.`, path);
+    if (other !== undefined)
+      this.#add(`${other} and ${what} would both be \`${name}\` in generated code; ${renaming}.`, path);
     seen.set(name, what);
   }
 

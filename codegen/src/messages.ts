@@ -17,10 +17,15 @@ export interface GeneratedFile {
 }
 
 /** Generates `x.pb.ts` for each of the files: ts-proto's code, joined to the runtime. */
-export function generateMessages(image: readonly FileDescriptorProto[], files: readonly DescFile[], options: PluginOptions): GeneratedFile[] {
+export function generateMessages(
+  image: readonly FileDescriptorProto[],
+  files: readonly DescFile[],
+  options: PluginOptions,
+): GeneratedFile[] {
   const request = create(CodeGeneratorRequestSchema, { protoFile: [...image] });
   const suffix = options.importExtension === "none" ? "" : `.${options.importExtension}`;
-  const imports = options.google === "local" ? [] : [...sharedGoogleFiles].map((name) => `M${name}=${googlePlaceholder}`);
+  const imports =
+    options.google === "local" ? [] : [...sharedGoogleFiles].map((name) => `M${name}=${googlePlaceholder}`);
   const tsProto = openTsProto(toBinary(CodeGeneratorRequestSchema, request), [`importSuffix=${suffix}`, ...imports]);
   const byName = new Map(tsProto.files.map((file) => [file.name, file]));
   return files.map((file) => {
@@ -43,15 +48,36 @@ const builtinType = /\ntype Builtin = [^\n]*;\n/;
  */
 function joinToRuntime(code: string, file: DescFile, specifiers: Specifiers): string {
   const usesPartial = /^  create\(base\?: DeepPartial</m.test(code);
-  if (usesPartial && !partialType.test(code)) throw new Error("ts-proto declares DeepPartial in a form that is not known here");
+  if (usesPartial && !partialType.test(code))
+    throw new Error("ts-proto declares DeepPartial in a form that is not known here");
   const init = usesPartial ? `\nimport type { MessageInit } from "${specifiers.runtime("contract")}";` : "";
   const joined = code
     .replace(builtinType, "")
     .replace(partialType, "")
     .replace(/\bDeepPartial</g, "MessageInit<")
-    .replace(/(?<=^import .* from )"@bufbuild\/protobuf\/wire";$/m, () => `"${specifiers.runtime("wire")}";${init}`)
-    .replace(new RegExp(`(?<=^import .* from )"${googlePlaceholder}";$`, "m"), () => `"${specifiers.runtime("google")}";`);
-  return needsNoCheck(file) ? joined.replace("/* eslint-disable */", noCheck) : joined;
+    .replace(
+      /(?<=^(?:import .*|\}) from )"@bufbuild\/protobuf\/wire";$/m,
+      () => `"${specifiers.runtime("wire")}";${init}`,
+    )
+    .replace(
+      new RegExp(`(?<=^(?:import .*|\\}) from )"${googlePlaceholder}";$`, "m"),
+      () => `"${specifiers.runtime("google")}";`,
+    );
+  const safe = defineKeys(joined);
+  return needsNoCheck(file) ? safe.replace("/* eslint-disable */", noCheck) : safe;
+}
+
+/**
+ * Keys of maps and of Struct come from the wire. Where ts-proto assigns them to plain objects, "__proto__" would give
+ * the object a prototype of the sender's choice; defined as properties they are keys like all others.
+ */
+function defineKeys(code: string): string {
+  return code.replace(
+    /^( +)(obj(?:\.\w+|\[".*"\])|object)\[(k|key)\] = (.*);$/gm,
+    (_, indent: string, object: string, key: string, value: string) =>
+      `${indent}globalThis.Object.defineProperty(${object}, ${key}, {\n${indent}  value: ${value},\n${indent}  configurable: true,\n` +
+      `${indent}  enumerable: true,\n${indent}  writable: true,\n${indent}});`,
+  );
 }
 
 const noCheck = `/* eslint-disable */

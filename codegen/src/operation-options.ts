@@ -1,26 +1,30 @@
-import { getOption, hasOption, type DescMessage, type DescMethod, type DescService } from "@bufbuild/protobuf";
-import type { Reading } from "./contract-model.ts";
-import { field, type Path } from "./source-info.ts";
+import {
+  getOption,
+  hasOption,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  type FileRegistry,
+} from "@bufbuild/protobuf";
+import type { Problem } from "./codegen-error.ts";
+import type { OperationModel, Pattern } from "./model.ts";
+import { field, type Path, type SourceInfo } from "./source-info.ts";
 import { topicProblem } from "./topic.ts";
 
 /** The number of our extensions of MethodOptions and ServiceOptions. */
 const extensionNumber = 51320;
 
-/** What `option (zerobind.v1.operation)` says of a method. */
-export interface OperationModel {
-  readonly pattern: Pattern;
-  readonly timeoutMs: number | undefined;
-  readonly requires: readonly string[];
-  readonly faults: readonly DescMessage[];
-  /** Empty if the option does not name one. */
-  readonly localName: string;
+/** What reading a part of a file needs beside the part. */
+export interface Reading {
+  readonly registry: FileRegistry;
+  readonly source: SourceInfo;
+  readonly problems: Problem[];
 }
-
-export type Pattern = { readonly case: "call" | "one_way" | "pipeline" | "ticket" } | { readonly case: "event"; readonly topic: string };
 
 /** The message of the extension as @bufbuild/protobuf reads it, without generated code for it. */
 interface RawOperation {
-  readonly pattern: { case: "oneWay" | "pipeline" | "ticket" | undefined } | { case: "event"; value: { topic: string } };
+  readonly pattern:
+    { case: "oneWay" | "pipeline" | "ticket" | undefined } | { case: "event"; value: { topic: string } };
   readonly timeout?: { seconds: bigint; nanos: number };
   readonly requires: string[];
   readonly faults: string[];
@@ -34,15 +38,19 @@ export function operationPath(method: Path): Path {
 
 /** Reads and checks the option. Problems are added to `reading.problems`. */
 export function readOperation(method: DescMethod, path: Path, reading: Reading): OperationModel {
-  const raw = readExtension<RawOperation>("zerobind.v1.operation", method, reading);
-  if (raw === undefined) return { pattern: { case: "call" }, timeoutMs: undefined, requires: [], faults: [], localName: "" };
+  const raw = readExtension("zerobind.v1.operation", method, reading) as RawOperation | undefined;
+  if (raw === undefined)
+    return { pattern: { case: "call" }, timeoutMs: undefined, requires: [], faults: [], localName: "" };
   const problem = (message: string): void => {
-    reading.problems.push(reading.source.problem(`${method.parent.name}.${method.name}: ${message}`, operationPath(path), path));
+    reading.problems.push(
+      reading.source.problem(`${method.parent.name}.${method.name}: ${message}`, operationPath(path), path),
+    );
   };
   const pattern = readPattern(raw);
   checkPattern(method, pattern, problem);
   if (pattern.case === "one_way" || pattern.case === "event") checkUnanswered(method, raw, pattern.case, problem);
-  for (const role of raw.requires) if (role === "") problem("requires names an empty role; write the name of a role, or leave requires out.");
+  for (const role of raw.requires)
+    if (role === "") problem("requires names an empty role; write the name of a role, or leave requires out.");
   return {
     pattern,
     timeoutMs: readTimeout(raw, problem),
@@ -54,7 +62,7 @@ export function readOperation(method: DescMethod, path: Path, reading: Reading):
 
 /** Reads and checks the callback contract of a service. A service may name itself: both ends then serve the same. */
 export function readCallback(service: DescService, path: Path, reading: Reading): string | undefined {
-  const raw = readExtension<{ callback: string }>("zerobind.v1.service", service, reading);
+  const raw = readExtension("zerobind.v1.service", service, reading) as { callback: string } | undefined;
   if (raw === undefined || raw.callback === "") return undefined;
   if (reading.registry.getService(raw.callback) === undefined) {
     const message = `${service.name}: callback names the service ${raw.callback}, which does not exist here; write its full name and import its file.`;
@@ -64,10 +72,10 @@ export function readCallback(service: DescService, path: Path, reading: Reading)
 }
 
 /** The extension is looked up by name: whoever uses it has imported its file, so that the registry knows it. */
-function readExtension<T>(name: string, desc: DescMethod | DescService, { registry }: Reading): T | undefined {
+function readExtension(name: string, desc: DescMethod | DescService, { registry }: Reading): unknown {
   const extension = registry.getExtension(name);
   if (extension === undefined || !hasOption(desc as never, extension as never)) return undefined;
-  return getOption(desc as never, extension as never) as T;
+  return getOption(desc as never, extension as never);
 }
 
 function readPattern({ pattern }: RawOperation): Pattern {
@@ -93,12 +101,21 @@ function checkPattern(method: DescMethod, pattern: Pattern, problem: (message: s
 }
 
 /** Nobody waits for the answer of these methods, so that nothing may be said of it. */
-function checkUnanswered(method: DescMethod, raw: RawOperation, pattern: string, problem: (message: string) => void): void {
+function checkUnanswered(
+  method: DescMethod,
+  raw: RawOperation,
+  pattern: string,
+  problem: (message: string) => void,
+): void {
   if (method.output.typeName !== "google.protobuf.Empty") {
-    problem(`a method with ${pattern} is never answered and must return google.protobuf.Empty, not ${method.output.typeName}.`);
+    problem(
+      `a method with ${pattern} is never answered and must return google.protobuf.Empty, not ${method.output.typeName}.`,
+    );
   }
-  if (raw.timeout !== undefined) problem(`timeout has no meaning together with ${pattern}, as nobody waits for an answer; take one of them away.`);
-  if (raw.faults.length > 0) problem(`faults have no meaning together with ${pattern}, as no error is sent back; take one of them away.`);
+  if (raw.timeout !== undefined)
+    problem(`timeout has no meaning together with ${pattern}, as nobody waits for an answer; take one of them away.`);
+  if (raw.faults.length > 0)
+    problem(`faults have no meaning together with ${pattern}, as no error is sent back; take one of them away.`);
 }
 
 function readTimeout({ timeout }: RawOperation, problem: (message: string) => void): number | undefined {

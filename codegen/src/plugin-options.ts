@@ -21,11 +21,14 @@ export function parseParameter(parameter: string): PluginOptions {
   for (const part of parameter.split(",").filter((text) => text.trim() !== "")) {
     const [key = "", value = ""] = part.trim().split(/=(.*)/s);
     if (key === "runtime" && value !== "") options.runtime = value;
-    else if (key === "import_extension" && (value === "js" || value === "ts" || value === "none")) options.importExtension = value;
+    else if (key === "import_extension" && (value === "js" || value === "ts" || value === "none"))
+      options.importExtension = value;
     else if (key === "google" && (value === "runtime" || value === "local")) options.google = value;
     else {
       const known = "runtime=<module>, import_extension=js|ts|none and google=runtime|local";
-      throw new CodegenError([{ message: `protoc-gen-zerobind does not know the option "${part.trim()}"; there are ${known}.` }]);
+      throw new CodegenError([
+        { message: `protoc-gen-zerobind does not know the option "${part.trim()}"; there are ${known}.` },
+      ]);
     }
   }
   return options;

@@ -23,7 +23,9 @@ function respond(bytes: Uint8Array): CodeGeneratorResponse {
   const request = fromBinary(CodeGeneratorRequestSchema, bytes);
   // Editions are declared so that such files come here and are refused with their line, not by the compiler without one.
   const response = create(CodeGeneratorResponseSchema, {
-    supportedFeatures: BigInt(CodeGeneratorResponse_Feature.PROTO3_OPTIONAL | CodeGeneratorResponse_Feature.SUPPORTS_EDITIONS),
+    supportedFeatures: BigInt(
+      CodeGeneratorResponse_Feature.PROTO3_OPTIONAL | CodeGeneratorResponse_Feature.SUPPORTS_EDITIONS,
+    ),
     minimumEdition: Edition.EDITION_PROTO2,
     maximumEdition: Edition.EDITION_2024,
   });

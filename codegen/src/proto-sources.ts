@@ -29,9 +29,14 @@ export interface ProtoSources {
  * Finds the files, what they import, and the folders from which they import it. `imports` are taken along as if one
  * of the files imported them. Throws a CodegenError.
  */
-export async function findSources(protos: readonly string[], protoPaths: readonly string[], imports: readonly string[]): Promise<ProtoSources> {
+export async function findSources(
+  protos: readonly string[],
+  protoPaths: readonly string[],
+  imports: readonly string[],
+): Promise<ProtoSources> {
   const found = (await Promise.all(protos.map(findFiles))).flat();
-  if (found.length === 0) throw new CodegenError([{ message: "no .proto file was named; name files, or folders that have some in them." }]);
+  if (found.length === 0)
+    throw new CodegenError([{ message: "no .proto file was named; name files, or folders that have some in them." }]);
   const roots = protoPaths.length > 0 ? protoPaths.map((path) => resolve(path)) : inferRoots(found);
   const files = new Map<string, ProtoFile & { absolute: string }>();
   const named = new Set<string>();
@@ -39,9 +44,16 @@ export async function findSources(protos: readonly string[], protoPaths: readonl
   for (const file of found) {
     const name = importName(file, roots);
     const other = name === undefined ? undefined : files.get(name);
-    if (name === undefined) problems.push({ file: file.shown, message: `is in none of the proto paths (${protoPaths.join(", ")}); add its folder with --proto-path.` });
+    if (name === undefined)
+      problems.push({
+        file: file.shown,
+        message: `is in none of the proto paths (${protoPaths.join(", ")}); add its folder with --proto-path.`,
+      });
     else if (other !== undefined && other.absolute !== file.absolute) {
-      problems.push({ file: file.shown, message: `would be imported as "${name}", and so would ${other.shown}; name their common folder with --proto-path.` });
+      problems.push({
+        file: file.shown,
+        message: `would be imported as "${name}", and so would ${other.shown}; name their common folder with --proto-path.`,
+      });
     } else files.set(name, file);
     if (name !== undefined && file.folder === undefined) named.add(name);
   }
@@ -56,23 +68,32 @@ async function findFiles(argument: string): Promise<FoundFile[]> {
   if (info === undefined) throw new CodegenError([{ file: argument, message: "there is no such file or folder." }]);
   if (!info.isDirectory()) {
     if (!argument.endsWith(".proto")) throw new CodegenError([{ file: argument, message: "is not a .proto file." }]);
-    return [{ shown: argument, absolute: resolve(argument), text: await readFile(argument, "utf8"), folder: undefined }];
+    return [
+      { shown: argument, absolute: resolve(argument), text: await readFile(argument, "utf8"), folder: undefined },
+    ];
   }
   const paths = await walk(argument);
   if (paths.length === 0) throw new CodegenError([{ file: argument, message: "no .proto file is in this folder." }]);
   return Promise.all(
-    paths.map(async (path) => ({ shown: slashes(path), absolute: resolve(path), text: await readFile(path, "utf8"), folder: resolve(argument) })),
+    paths.map(async (path) => ({
+      shown: slashes(path),
+      absolute: resolve(path),
+      text: await readFile(path, "utf8"),
+      folder: resolve(argument),
+    })),
   );
 }
 
 async function walk(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
-  const inner = entries.sort((a, b) => (a.name < b.name ? -1 : 1)).map((entry) => {
+  const paths: string[] = [];
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) return entry.name === "node_modules" || entry.name.startsWith(".") ? [] : walk(path);
-    return entry.name.endsWith(".proto") ? [path] : [];
-  });
-  return (await Promise.all(inner)).flat();
+    if (entry.isDirectory()) {
+      if (entry.name !== "node_modules" && !entry.name.startsWith(".")) paths.push(...(await walk(path)));
+    } else if (entry.name.endsWith(".proto")) paths.push(path);
+  }
+  return paths;
 }
 
 /** One root for each folder named, and one for all files that were named by themselves if that works, else one for each. */
@@ -92,12 +113,18 @@ function inferRoots(found: readonly FoundFile[]): string[] {
 
 /** The path from the first root that has the file. */
 function importName(file: FoundFile, roots: readonly string[]): string | undefined {
-  const paths = roots.map((root) => relative(root, file.absolute)).filter((path) => !path.startsWith("..") && !isAbsolute(path));
+  const paths = roots
+    .map((root) => relative(root, file.absolute))
+    .filter((path) => !path.startsWith("..") && !isAbsolute(path));
   return paths[0] === undefined ? undefined : slashes(paths[0]);
 }
 
 /** Adds the files named and what is imported, directly or not. What is not found is left to the compiler's complaint. */
-async function withImports(files: ReadonlyMap<string, ProtoFile>, names: readonly string[], roots: readonly string[]): Promise<Map<string, ProtoFile>> {
+async function withImports(
+  files: ReadonlyMap<string, ProtoFile>,
+  names: readonly string[],
+  roots: readonly string[],
+): Promise<Map<string, ProtoFile>> {
   const all = new Map(files);
   const open = [...names, ...[...files.values()].flatMap(({ text }) => outline(text).imports)];
   for (let name = open.pop(); name !== undefined; name = open.pop()) {

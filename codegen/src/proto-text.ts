@@ -7,7 +7,7 @@ export interface ProtoOutline {
 
 /** Comments are taken out with strings in sight, so that neither is taken for the other. */
 const commentOrString = /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\/\/[^\n]*|\/\*[^]*?\*\//g;
-const importStatement = /\bimport\s+(?:(?:public|weak|option)\s+)?(?:"([^"\n]+)"|'([^'\n]+)')\s*;/g;
+const importStatement = /\bimport\s*(?:(?:public|weak|option)\b\s*)?(?:"([^"\n]+)"|'([^'\n]+)')\s*;/g;
 
 /** Reads package and imports. Text that no compiler would accept gives some result too; the compiler then says why. */
 export function outline(text: string): ProtoOutline {

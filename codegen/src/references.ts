@@ -1,5 +1,5 @@
 import type { DescFile, DescMessage, FileRegistry } from "@bufbuild/protobuf";
-import type { ServiceModel } from "./contract-model.ts";
+import type { ServiceModel } from "./model.ts";
 
 /** The files whose messages and enumerations the code of a file uses. */
 export function referencedFiles(file: DescFile, services: readonly ServiceModel[], registry: FileRegistry): DescFile[] {
@@ -13,7 +13,8 @@ export function referencedFiles(file: DescFile, services: readonly ServiceModel[
   };
   file.messages.forEach(visit);
   for (const { methods } of services) {
-    for (const { input, output, operation } of methods) for (const type of [input, output, ...operation.faults]) names.add(type.file.proto.name);
+    for (const { input, output, operation } of methods)
+      for (const type of [input, output, ...operation.faults]) names.add(type.file.proto.name);
   }
   return [...names].flatMap((name) => registry.getFile(name) ?? []);
 }

@@ -1,16 +1,19 @@
-import type { DescFile, DescMessage } from "@bufbuild/protobuf";
-import type { ServiceModel } from "./contract-model.ts";
+import type { DescFile } from "@bufbuild/protobuf";
 import { descriptorEntry } from "./descriptor-entry.ts";
 import { docBlock } from "./doc-comment.ts";
-import { clientInterface, handlerInterface, type NamesInUse } from "./interfaces.ts";
-import { messagesPath, type GeneratedFile } from "./messages.ts";
-import { NameScope, quote, typeName } from "./names.ts";
+import { ImportedNames, type NamesInUse } from "./imported-names.ts";
+import { clientInterface, handlerInterface } from "./interfaces.ts";
+import type { GeneratedFile } from "./messages.ts";
+import type { ServiceModel } from "./model.ts";
+import { quote } from "./names.ts";
 import { Specifiers, type PluginOptions } from "./plugin-options.ts";
-import { sharedGoogleFiles } from "./shared-google.ts";
-import { wrapImport } from "./wrap.ts";
 
 /** Generates `x.rpc.ts`: two interfaces and one constant for each service of the file. */
-export function generateRpcFile(file: DescFile, services: readonly ServiceModel[], options: PluginOptions): GeneratedFile {
+export function generateRpcFile(
+  file: DescFile,
+  services: readonly ServiceModel[],
+  options: PluginOptions,
+): GeneratedFile {
   const path = `${file.proto.name.replace(/\.proto$/, "")}.rpc`;
   const names = new ImportedNames(services, new Specifiers(path, options), options);
   const bodies = services.map((service) => serviceCode(service, names));
@@ -20,7 +23,11 @@ export function generateRpcFile(file: DescFile, services: readonly ServiceModel[
 
 function serviceCode(service: ServiceModel, names: NamesInUse): string {
   const contract = docBlock([`The contract ${service.typeName}.`], service.deprecated);
-  return [clientInterface(service, names), handlerInterface(service, names), `${contract}\n${constant(service, names)}`].join("\n\n");
+  return [
+    clientInterface(service, names),
+    handlerInterface(service, names),
+    `${contract}\n${constant(service, names)}`,
+  ].join("\n\n");
 }
 
 function constant(service: ServiceModel, names: NamesInUse): string {
@@ -33,70 +40,4 @@ function constant(service: ServiceModel, names: NamesInUse): string {
     ...(service.callback === undefined ? [] : [`  callback: ${quote(service.callback)},`]),
     "};",
   ].join("\n");
-}
-
-/** Collects what the file imports, under names that nothing else in it has. */
-class ImportedNames implements NamesInUse {
-  readonly #scope = new NameScope();
-  readonly #specifiers: Specifiers;
-  readonly #google: PluginOptions["google"];
-  readonly #runtime = new Map<string, string>();
-  readonly #messages = new Map<string, { specifier: string; exported: string; local: string }>();
-
-  constructor(services: readonly ServiceModel[], specifiers: Specifiers, options: PluginOptions) {
-    this.#specifiers = specifiers;
-    this.#google = options.google;
-    // What the file exports comes first and keeps its name; what is imported gives way.
-    for (const { localName } of services) for (const suffix of ["", "Client", "Handler"]) this.#scope.claim(`${localName}${suffix}`);
-    for (const name of ["Promise", "AsyncIterable", "Iterable"]) this.#scope.claim(name);
-    for (const name of runtimeTypes) this.#runtime.set(name, this.#scope.claim(name));
-    this.#used = new Set();
-  }
-
-  readonly #used: Set<string>;
-
-  runtime(name: RuntimeType): string {
-    this.#used.add(name);
-    return this.#runtime.get(name) ?? name;
-  }
-
-  message(type: DescMessage): string {
-    const known = this.#messages.get(type.typeName);
-    if (known !== undefined) return known.local;
-    const entry = { specifier: this.#specifierOf(type), exported: typeName(type), local: this.#scope.claim(typeName(type)) };
-    this.#messages.set(type.typeName, entry);
-    return entry.local;
-  }
-
-  imports(): string {
-    const types = runtimeTypes.filter((name) => this.#used.has(name)).map((name) => renamed(name, this.#runtime.get(name) ?? name));
-    const modules = new Map<string, string[]>();
-    for (const { specifier, exported, local } of this.#messages.values()) {
-      modules.set(specifier, [...(modules.get(specifier) ?? []), renamed(exported, local)]);
-    }
-    const values = [...modules].sort(([a], [b]) => bySpecifier(a, b)).map(([specifier, names]) => wrapImport("import", names.sort(), quote(specifier)));
-    return [wrapImport("import type", types, quote(this.#specifiers.runtime("index"))), ...values].join("\n");
-  }
-
-  #specifierOf(type: DescMessage): string {
-    const name = type.file.proto.name;
-    if (this.#google === "runtime" && sharedGoogleFiles.has(name)) return this.#specifiers.runtime("google");
-    return this.#specifiers.relative(messagesPath(name));
-  }
-}
-
-/** The types that generated code takes from the runtime, in the order of their import. */
-const runtimeTypes = ["CallOptions", "Contract", "MessageInit", "OperationContext", "RequestStream", "ResponseStream"] as const;
-
-/** One of them. */
-export type RuntimeType = (typeof runtimeTypes)[number];
-
-function renamed(exported: string, local: string): string {
-  return exported === local ? local : `${exported} as ${local}`;
-}
-
-/** Packages first, then the files above this one, then those beside and below it. */
-function bySpecifier(a: string, b: string): number {
-  const rank = (specifier: string): number => (specifier.startsWith("../") ? 1 : specifier.startsWith("./") ? 2 : 0);
-  return rank(a) - rank(b) || (a < b ? -1 : 1);
 }

@@ -42,7 +42,9 @@ export class SourceInfo {
   comment(path: Path): string[] {
     const location = this.#locations.get(path.join("."));
     const texts = [location?.leadingComments, location?.trailingComments].map((text) => commentLines(text ?? ""));
-    return texts.filter((lines) => lines.length > 0).reduce<string[]>((all, lines) => (all.length > 0 ? [...all, "", ...lines] : lines), []);
+    return texts
+      .filter((lines) => lines.length > 0)
+      .reduce<string[]>((all, lines) => (all.length > 0 ? [...all, "", ...lines] : lines), []);
   }
 
   /** The location of the path, or else of the first part inside it: compilers record options only part by part. */

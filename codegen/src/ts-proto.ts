@@ -39,7 +39,9 @@ export function openTsProto(request: Uint8Array, parameters: readonly string[]):
   const { optionsFromParameter, getTsPoetOpts } = load("options");
   const { createTypeMap } = load("types");
   const { createFileContext } = load("context");
-  const { CodeGeneratorRequest } = createRequire(require.resolve("ts-proto/build/src/plugin.js"))("ts-proto-descriptors");
+  const { CodeGeneratorRequest } = createRequire(require.resolve("ts-proto/build/src/plugin.js"))(
+    "ts-proto-descriptors",
+  );
 
   const decoded = CodeGeneratorRequest.decode(request);
   const options = optionsFromParameter([...settings, ...parameters].join(","));

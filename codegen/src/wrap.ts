@@ -9,7 +9,11 @@ export function wrapSignature(name: string, parameters: readonly string[], retur
   const head = [`  ${name}(`, ...parameters.map((parameter) => `    ${parameter},`)];
   const last = `  ): ${result};`;
   if (last.length <= width || returns.length === 1) return [...head, last].join("\n");
-  return [...head, "  ):", ...returns.map((member, index) => `    | ${member}${index === returns.length - 1 ? ";" : ""}`)].join("\n");
+  return [
+    ...head,
+    "  ):",
+    ...returns.map((member, index) => `    | ${member}${index === returns.length - 1 ? ";" : ""}`),
+  ].join("\n");
 }
 
 /** An import, broken over lines if it is too long for one. */

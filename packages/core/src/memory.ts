@@ -106,6 +106,11 @@ class MemoryLink implements Link {
   }
 }
 
+/** Resolves when what was sent before has arrived. */
+function delivered(): Promise<void> {
+  return new Promise(inNextTurn);
+}
+
 class MemoryListener implements Attachment {
   readonly address: string;
   readonly #listener: AttachmentListener;
@@ -127,7 +132,7 @@ class MemoryListener implements Attachment {
   close(): Promise<void> {
     if (bound.get(this.address) === this) bound.delete(this.address);
     for (const link of [...this.#links]) link.close();
-    return Promise.resolve();
+    return delivered();
   }
 }
 
@@ -166,7 +171,7 @@ class MemoryConnector implements Attachment {
     others?.delete(this);
     if (others?.size === 0) waiting.delete(this.address);
     for (const link of [...this.#links]) link.close();
-    return Promise.resolve();
+    return delivered();
   }
 
   #connect(): void {

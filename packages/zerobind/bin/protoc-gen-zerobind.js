@@ -1,1 +1,4 @@
 #!/usr/bin/env node
+import { pluginMain } from "@zerobind/codegen";
+
+await pluginMain();

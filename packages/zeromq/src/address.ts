@@ -52,7 +52,8 @@ export function parseAddress(address: string, mode: AddressMode): ParsedAddress 
   if (scheme === "ws") return parseWs(address, rest, mode);
   if (scheme === "ipc") return parseIpc(address, rest, mode);
   if (scheme === "inproc") return parseInproc(address, rest);
-  const other = otherSchemes[scheme.toLowerCase()] ?? `the schemes are ${schemes.map((name) => `${name}://`).join(", ")}`;
+  const other =
+    otherSchemes[scheme.toLowerCase()] ?? `the schemes are ${schemes.map((name) => `${name}://`).join(", ")}`;
   throw wrong(address, `it has the scheme "${scheme}"`, other);
 }
 
@@ -84,13 +85,18 @@ function parseIpc(address: string, rest: string, mode: AddressMode): ParsedAddre
   if (rest === "" || rest === "@") throw wrong(address, "it has no path", "for example ipc:///run/app/greeter.sock");
   const bytes = Buffer.byteLength(rest);
   if (bytes > maxIpcPathBytes) {
-    throw wrong(address, `its path has ${bytes} bytes, and the system allows ${maxIpcPathBytes}`, "choose a shorter path");
+    throw wrong(
+      address,
+      `its path has ${bytes} bytes, and the system allows ${maxIpcPathBytes}`,
+      "choose a shorter path",
+    );
   }
   return { ...local, endpoint: address, path: rest.startsWith("@") ? undefined : rest };
 }
 
 function parseInproc(address: string, name: string): ParsedAddress {
-  if (name === "" || name === "*") throw wrong(address, "it has no name", "inproc has no wildcard: choose a name, as in inproc://greeter");
+  if (name === "" || name === "*")
+    throw wrong(address, "it has no name", "inproc has no wildcard: choose a name, as in inproc://greeter");
   if (Buffer.byteLength(name) > maxInprocNameBytes) {
     throw wrong(address, `its name is longer than ${maxInprocNameBytes} bytes`, "choose a shorter one");
   }
@@ -100,10 +106,20 @@ function parseInproc(address: string, name: string): ParsedAddress {
 function parseHostPort(address: string, text: string, mode: AddressMode): { ipv6: boolean; remote: boolean } {
   const [, bracketed, name, port] = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/.exec(text) ?? [];
   const host = bracketed ?? name;
-  if (host === undefined) throw wrong(address, "its host and port cannot be told apart", "write IPv6 addresses in brackets, as in tcp://[::1]:5555");
-  if (host === "") throw wrong(address, "it has no host", 'for this machine write 127.0.0.1, to bind all addresses "*"');
+  if (host === undefined)
+    throw wrong(
+      address,
+      "its host and port cannot be told apart",
+      "write IPv6 addresses in brackets, as in tcp://[::1]:5555",
+    );
+  if (host === "")
+    throw wrong(address, "it has no host", 'for this machine write 127.0.0.1, to bind all addresses "*"');
   if (bracketed === undefined ? !/^(?:\*|[\w.-]+)$/.test(host) : !/^[\da-fA-F:.]+(?:%[\w.-]+)?$/.test(host)) {
-    throw wrong(address, `${JSON.stringify(host)} is no host`, "write a name, an IPv4 address, or an IPv6 address in brackets");
+    throw wrong(
+      address,
+      `${JSON.stringify(host)} is no host`,
+      "write a name, an IPv4 address, or an IPv6 address in brackets",
+    );
   }
   checkPort(address, port, mode);
   if (mode === "connect" && (host === "*" || host === "0.0.0.0" || host === "::")) throw bindOnly(address);
@@ -112,13 +128,18 @@ function parseHostPort(address: string, text: string, mode: AddressMode): { ipv6
 
 function checkPort(address: string, port: string | undefined, mode: AddressMode): void {
   if (port === undefined || port === "") {
-    throw wrong(address, "it has no port", mode === "bind" ? 'add ":5555", or ":0" for a free port' : 'add the port, as in ":5555"');
+    throw wrong(
+      address,
+      "it has no port",
+      mode === "bind" ? 'add ":5555", or ":0" for a free port' : 'add the port, as in ":5555"',
+    );
   }
   if (port === "*" || port === "0") {
     if (mode === "connect") throw bindOnly(address);
     return;
   }
-  if (!/^\d+$/.test(port) || Number(port) > 65_535) throw wrong(address, `its port "${port}" is no number from 1 to 65535`, 'as in ":5555"');
+  if (!/^\d+$/.test(port) || Number(port) > 65_535)
+    throw wrong(address, `its port "${port}" is no number from 1 to 65535`, 'as in ":5555"');
 }
 
 /** Whether a host, without brackets, can only be this machine. Other names may change their meaning at any time. */
@@ -127,7 +148,11 @@ export function isLoopback(host: string): boolean {
 }
 
 function bindOnly(address: string): TypeError {
-  return wrong(address, "it has a wildcard, which can only be bound", "connect to the address that the binding end tells");
+  return wrong(
+    address,
+    "it has a wildcard, which can only be bound",
+    "connect to the address that the binding end tells",
+  );
 }
 
 function wrong(address: string, problem: string, hint: string): TypeError {

@@ -49,7 +49,8 @@ function somebodyAnswers(path: string): Promise<boolean> {
 /** Why an address cannot be bound, by error code. */
 const reasons: Readonly<Record<string, string>> = {
   EACCES: "this process may not use it; ports below 1024 and foreign directories need more rights",
-  EADDRINUSE: 'it is in use by another process, or elsewhere in this one; stop that one or choose another (tcp port ":0" is a free one)',
+  EADDRINUSE:
+    'it is in use by another process, or elsewhere in this one; stop that one or choose another (tcp port ":0" is a free one)',
   EADDRNOTAVAIL: "this machine has no such network address; 127.0.0.1 is this machine only, * is all its addresses",
   EEXIST: "there is a file that is no socket; choose another path",
   EMFILE: "this process has too many sockets or files open",

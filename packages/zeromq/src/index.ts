@@ -1,1 +1,6 @@
-export {};
+// For applications.
+export { zeromq } from "./transport.ts";
+export type { ZeromqOptions } from "./options.ts";
+
+// For authors of extensions.
+export { schemes as zeromqSchemes } from "./address.ts";

@@ -1,27 +1,20 @@
-import { randomBytes } from "node:crypto";
+import { nativeMark, RpcError, Status } from "@zerobind/core";
+import type { AttachOptions, Attachment, AttachmentListener } from "@zerobind/core";
 import { tidyEndpoint } from "./address.ts";
 import type { ParsedAddress } from "./address.ts";
-import { RpcError, Status } from "./core.ts";
-import type { AttachOptions, Attachment, AttachmentListener, Link, LinkReceiver } from "./core.ts";
 import { bindError, checkIpcPathFree } from "./guard.ts";
 import type { ZeromqSettings } from "./options.ts";
+import { ListenerLink, PeerConnection, routeKey } from "./peer.ts";
+import type { PeerOwner } from "./peer.ts";
 import { encodePlainError, PlainExchange, readPlainCall } from "./plain.ts";
-import { codeOf, delimiter, ZmqSocket } from "./socket.ts";
+import { codeOf, delimiter, makeLossNotice, probe, ZmqSocket } from "./socket.ts";
+import type { SocketEvents } from "./socket.ts";
 import { escapeBytes, Troubles } from "./trouble.ts";
 
-/** First byte of every native body. */
-export const nativeMark = 0xc5;
 /** Devices between the peer and here. More would be a loop, or somebody filling memory. */
 const maxHops = 16;
 /** Peers that may be reached through one connection. */
 const maxLinksPerConnection = 65_536;
-
-/** A token that no peer can guess and that is no native message. */
-export function makeLossNotice(): Buffer {
-  const token = randomBytes(24);
-  token[0] = 0x00;
-  return token;
-}
 
 /** Binds a ROUTER. Rejects with an error that names the address and says why it cannot be bound. */
 export async function listen(
@@ -34,7 +27,13 @@ export async function listen(
   const bound = new Listener(settings, listener);
   const { maxFrameBytes } = options;
   try {
-    const socketSettings = { ...settings, maxFrameBytes, ipv6: address.ipv6, lossNotice: bound.lossNotice };
+    const socketSettings = {
+      ...settings,
+      maxFrameBytes,
+      ipv6: address.ipv6,
+      hasEvents: true,
+      lossNotice: bound.lossNotice,
+    };
     const [socket, endpoint] = await ZmqSocket.bind(address.endpoint, socketSettings, bound);
     bound.open(socket, tidyEndpoint(endpoint, address));
     return bound;
@@ -44,13 +43,13 @@ export async function listen(
 }
 
 /** A ROUTER: many peers on one socket, told apart by the envelope of their messages. */
-class Listener implements Attachment {
+class Listener implements Attachment, PeerOwner, SocketEvents {
   readonly lossNotice: Buffer = makeLossNotice();
   readonly #settings: ZeromqSettings;
   readonly #listener: AttachmentListener;
   readonly #troubles: Troubles;
   /** By routing id, as latin1. */
-  readonly #connections = new Map<string, Connection>();
+  readonly #connections = new Map<string, PeerConnection>();
   #address = "";
   #socket: ZmqSocket | undefined;
   #closing: Promise<void> | undefined;
@@ -82,7 +81,10 @@ class Listener implements Attachment {
 
   event(type: string, code: string): void {
     if (type === "accept:error") {
-      this.#troubles.report(type, () => `a peer could not be let in (${code}); if there are too many connections, raise the limit of open files`);
+      this.#troubles.report(
+        type,
+        () => `a peer could not be let in (${code}); if there are too many connections, raise the limit of open files`,
+      );
     } else if (type.startsWith("handshake:error")) {
       this.#troubles.report(type, () => `a peer that connected does not speak ZeroMQ as this end does (${code})`);
     } else if (type === "receive:error") {
@@ -96,9 +98,12 @@ class Listener implements Attachment {
     while (end < frames.length && frames[end]!.length > 0) end++;
     const delimited = end < frames.length;
     if (!delimited) {
-      if (frames.length === 2 && frames[1]!.equals(this.lossNotice)) return this.#disconnected(frames[0]!);
+      if (frames.length === 2 && frames[1]!.equals(probe)) return;
+      if (frames.length === 2 && frames[1]!.equals(this.lossNotice))
+        return this.#connections.get(frames[0]!.toString("latin1"))?.end("the peer disconnected");
       end = frames.length - 1;
-      if (end < 1 || frames[end]![0] !== nativeMark) return this.#drop("delimiter", "has no empty frame between envelope and body", frames);
+      if (end < 1 || frames[end]![0] !== nativeMark)
+        return this.#drop("delimiter", "has no empty frame between envelope and body", frames);
     }
     if (end > maxHops) return this.#drop("hops", `went through more than ${maxHops} devices`, frames);
     const body = frames.slice(delimited ? end + 1 : end);
@@ -107,32 +112,40 @@ class Listener implements Attachment {
   }
 
   #native(frames: Buffer[], hops: number, body: Buffer[]): void {
-    const connection = this.#connection(frames[0]!);
+    const connection = this.#connection(frames[0]!, true);
     const route = hops === 1 ? "" : routeKey(frames, hops);
     let link = connection.links.get(route);
     if (!link) {
-      if (connection.links.size >= maxLinksPerConnection) return this.#drop("links", "comes from one peer too many behind one connection", frames);
-      link = new ListenerLink(this, connection, route, frames.slice(0, hops));
-      connection.links.set(route, link);
-      link.receiver = this.#listener.accept(link);
+      if (connection.links.size >= maxLinksPerConnection) {
+        return this.#drop("links", "comes from one peer too many behind one connection", frames);
+      }
+      link = new ListenerLink(connection, route, frames.slice(0, hops));
+      const receiver = this.#listener.accept(link);
+      // `accept` may have closed the link already.
+      if (connection.links.get(route) === link) link.receiver = receiver;
     }
-    // `accept` may have closed the link already.
     link.receiver?.receive(body);
   }
 
   #plain(envelope: Buffer[], body: Buffer[]): void {
-    const prefix = [...envelope, delimiter];
-    const connection = this.#connection(envelope[0]!);
-    const lost = (): void => connection.end();
-    const answer = (frames: Uint8Array[]): boolean => connection.alive && this.send([...prefix, ...frames], lost);
+    // Without notices nobody would ever clear the map of peers that only send plain requests.
+    const connection = this.#connection(envelope[0]!, this.#socket?.hasLossNotice ?? false);
+    const answer = (frames: Uint8Array[]): boolean =>
+      connection.alive && this.send([...envelope, delimiter, ...frames], connection.unreachable);
+    const request = this.#readPlain(envelope, body, answer);
+    if (request instanceof PlainExchange) this.#listener.acceptPlain?.(request);
+    else answer(encodePlainError(request));
+  }
+
+  /** The request, or the error that answers it: a REQ peer waits for ever for an answer that does not come. */
+  #readPlain(envelope: Buffer[], body: Buffer[], answer: (frames: Uint8Array[]) => boolean): PlainExchange | RpcError {
     try {
-      const call = readPlainCall(body, this.#settings.maxMetadataBytes);
       if (!this.#listener.acceptPlain) throw new RpcError(Status.UNIMPLEMENTED, "plain requests are not served here");
-      this.#listener.acceptPlain(new PlainExchange(call, this.peerName(envelope), answer));
-    } catch (error) {
-      // A REQ peer waits for ever for an answer that does not come.
-      answer(encodePlainError(RpcError.from(error)));
-      this.#troubles.report("plain", () => `a plain request was refused: ${String(error)}`);
+      return new PlainExchange(readPlainCall(body, this.#settings.maxMetadataBytes), this.peerName(envelope), answer);
+    } catch (thrown) {
+      const error = RpcError.from(thrown);
+      this.#troubles.report("plain", () => `a plain request was refused: ${error.message}`);
+      return error;
     }
   }
 
@@ -141,21 +154,15 @@ class Listener implements Attachment {
     return `${this.#address} peer ${envelope.map((hop) => hop.toString("hex")).join("/")}`;
   }
 
-  #connection(routingId: Buffer): Connection {
-    const key = routingId.latin1Slice();
-    let connection = this.#connections.get(key);
-    if (!connection) {
-      connection = new Connection(() => this.#connections.delete(key));
-      // Without notices nobody would ever clear the map of peers that only send plain requests.
-      if (this.#socket?.hasLossNotice) this.#connections.set(key, connection);
-    }
+  #connection(routingId: Buffer, keep: boolean): PeerConnection {
+    const key = routingId.toString("latin1");
+    const known = this.#connections.get(key);
+    if (known) return known;
+    const connection = new PeerConnection(this, (gone) => {
+      if (this.#connections.get(key) === gone) this.#connections.delete(key);
+    });
+    if (keep) this.#connections.set(key, connection);
     return connection;
-  }
-
-  #disconnected(routingId: Buffer): void {
-    const connection = this.#connections.get(routingId.latin1Slice());
-    if (!connection) return;
-    connection.end();
   }
 
   #drop(kind: string, problem: string, frames: Buffer[]): void {

@@ -79,6 +79,8 @@ function checkKinds(settings: ZeromqSettings): void {
 
 function checkOrder(settings: ZeromqSettings, low: keyof ZeromqSettings, high: keyof ZeromqSettings): void {
   if (settings[low] > settings[high]) {
-    throw new TypeError(`option ${low} of zeromq() (${String(settings[low])}) must not exceed ${high} (${String(settings[high])})`);
+    throw new TypeError(
+      `option ${low} of zeromq() (${String(settings[low])}) must not exceed ${high} (${String(settings[high])})`,
+    );
   }
 }

@@ -1,5 +1,13 @@
-import { Metadata, metadataFromEntries, metadataToEntries, PlainHeader, RpcError, RpcStatus, Status } from "./core.ts";
-import type { PlainRequest } from "./core.ts";
+import {
+  Metadata,
+  metadataFromEntries,
+  metadataToEntries,
+  PlainHeader,
+  RpcError,
+  StatusMessage,
+  Status,
+} from "@zerobind/core";
+import type { PlainRequest } from "@zerobind/core";
 
 /*
  * The plain profile: what any ZeroMQ peer can send with a REQ socket and a protobuf library.
@@ -24,7 +32,9 @@ export interface PlainCall {
 export function readPlainCall(frames: readonly Uint8Array[], maxMetadataBytes: number): PlainCall {
   const [method, body, header] = frames;
   if (!method || !body || frames.length > 3) {
-    throw malformed(`a plain request has 2 or 3 frames, [method][message] or [method][message][header], not ${frames.length}`);
+    throw malformed(
+      `a plain request has 2 or 3 frames, [method][message] or [method][message][header], not ${frames.length}`,
+    );
   }
   const path = readMethod(method);
   if (!header) return { path, body, timeoutMs: 0, metadata: undefined };
@@ -39,7 +49,7 @@ export function encodePlainReply(body: Uint8Array, header?: Metadata, trailer?: 
 /** Body frames of a reply with an error. */
 export function encodePlainError(error: RpcError): Uint8Array[] {
   const details = error.details.map(({ typeUrl, value }) => ({ typeUrl, value }));
-  const status = RpcStatus.encode({ code: error.code, message: error.message, details }).finish();
+  const status = StatusMessage.encode({ code: error.code, message: error.message, details }).finish();
   return withHeader([status, empty], error.header, error.trailer);
 }
 
@@ -79,7 +89,8 @@ export class PlainExchange implements PlainRequest {
 }
 
 function readMethod(frame: Uint8Array): string {
-  if (frame.length > maxMethodBytes) throw malformed(`the method name has ${frame.length} bytes, and may have ${maxMethodBytes}`);
+  if (frame.length > maxMethodBytes)
+    throw malformed(`the method name has ${frame.length} bytes, and may have ${maxMethodBytes}`);
   let path: string;
   try {
     path = utf8.decode(frame);
@@ -87,7 +98,9 @@ function readMethod(frame: Uint8Array): string {
     throw malformed("the first frame, the method name, is no UTF-8");
   }
   if (methodPattern.test(path)) return path;
-  throw malformed(`the first frame must be a method name such as package.Service/Method, not ${JSON.stringify(path.slice(0, 80))}`);
+  throw malformed(
+    `the first frame must be a method name such as package.Service/Method, not ${JSON.stringify(path.slice(0, 80))}`,
+  );
 }
 
 function readHeader(frame: Uint8Array, maxMetadataBytes: number): Pick<PlainCall, "timeoutMs" | "metadata"> {
@@ -109,7 +122,9 @@ function readHeader(frame: Uint8Array, maxMetadataBytes: number): Pick<PlainCall
 function withHeader(frames: Uint8Array[], header: Metadata | undefined, trailer: Metadata | undefined): Uint8Array[] {
   if (!header?.size && !trailer?.size) return frames;
   const metadata = header ? metadataToEntries(header) : [];
-  frames.push(PlainHeader.encode({ timeoutMs: 0, metadata, trailer: trailer ? metadataToEntries(trailer) : [] }).finish());
+  frames.push(
+    PlainHeader.encode({ timeoutMs: 0, metadata, trailer: trailer ? metadataToEntries(trailer) : [] }).finish(),
+  );
   return frames;
 }
 
@@ -118,5 +133,8 @@ function malformed(message: string): RpcError {
 }
 
 function tooMuchMetadata(bytes: number, limit: number): RpcError {
-  return new RpcError(Status.RESOURCE_EXHAUSTED, `the request has ${bytes} bytes of metadata, and the server takes ${limit} (maxMetadataBytes)`);
+  return new RpcError(
+    Status.RESOURCE_EXHAUSTED,
+    `the request has ${bytes} bytes of metadata, and the server takes ${limit} (maxMetadataBytes)`,
+  );
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { context, Dealer, Router } from "zeromq";
 import { setDisconnectNotice, setLossNotice } from "./draft-options.ts";
@@ -31,11 +32,14 @@ const defaultMaxSockets = 1_023;
 /** The empty frame between envelope and body. */
 export const delimiter: Buffer = Buffer.alloc(0);
 
+/** A message that says nothing, and is ignored: whether it can be sent shows whether there is a peer. */
+export const probe: Buffer = Buffer.of(0);
+
 /** What a socket tells its owner. None of these may throw. */
 export interface SocketEvents {
   /** A whole message; read-only. */
   message(frames: Buffer[]): void;
-  /** `connect:retry`, `handshake`, `handshake:error:…`, `disconnect`, `accept:error`, with an error code if there is one. */
+  /** An event by the binding's name for it, or `receive:error`, with an error code if there is one. */
   event(type: string, code: string): void;
 }
 
@@ -47,19 +51,14 @@ export interface SocketSettings extends Pick<
   readonly maxFrameBytes: number;
   /** IPv6 has to be switched on; names then stand for IPv6 addresses. */
   readonly ipv6: boolean;
+  /**
+   * Whether connections have events, which those of inproc have not. A DEALER that still waits for its inproc name
+   * to be bound when it is closed does not end until then, so nothing may wait for its last event.
+   */
+  readonly hasEvents: boolean;
   /** What the socket itself delivers when a connection is lost; unguessable, since a peer could send it too. */
   readonly lossNotice: Buffer;
 }
-
-const observed = [
-  "accept:error",
-  "connect:retry",
-  "disconnect",
-  "handshake",
-  "handshake:error:auth",
-  "handshake:error:other",
-  "handshake:error:protocol",
-] as const;
 
 /** One ZeroMQ socket, used as it is safe. Its owner keeps it until `close`; an open one keeps the process alive. */
 export class ZmqSocket {
@@ -67,17 +66,18 @@ export class ZmqSocket {
   readonly hasLossNotice: boolean;
   readonly #socket: Dealer | Router;
   readonly #events: SocketEvents;
+  readonly #observed: boolean;
   readonly #ended: Promise<void>;
   #end: () => void = () => undefined;
   #closed = false;
 
-  private constructor(socket: Dealer | Router, hasLossNotice: boolean, events: SocketEvents) {
+  private constructor(socket: Dealer | Router, hasLossNotice: boolean, observed: boolean, events: SocketEvents) {
     this.#socket = socket;
     this.hasLossNotice = hasLossNotice;
+    this.#observed = observed;
     this.#events = events;
     this.#ended = new Promise((resolve) => (this.#end = resolve));
-    for (const type of observed) socket.events.on(type, (event) => this.#observe(type, event));
-    socket.events.on("end", () => this.#end());
+    if (observed) void this.#watch();
   }
 
   /**
@@ -94,7 +94,7 @@ export class ZmqSocket {
     });
     try {
       const noticed = settings.draftOptions && setLossNotice(socket, settings.lossNotice);
-      const wrapped = new ZmqSocket(socket, noticed, events);
+      const wrapped = new ZmqSocket(socket, noticed, settings.hasEvents, events);
       socket.connect(address);
       void wrapped.#receive();
       return wrapped;
@@ -105,12 +105,16 @@ export class ZmqSocket {
   }
 
   /** A ROUTER bound to an address. Rejects with the error of the binding, whose `code` says why. */
-  static async bind(address: string, settings: SocketSettings, events: SocketEvents): Promise<[ZmqSocket, address: string]> {
+  static async bind(
+    address: string,
+    settings: SocketSettings,
+    events: SocketEvents,
+  ): Promise<[ZmqSocket, address: string]> {
     raiseSocketLimit();
     const socket = new Router({ ...commonOptions(settings), mandatory: true, backlog: 4096 });
     try {
       const noticed = settings.draftOptions && setDisconnectNotice(socket, settings.lossNotice);
-      const wrapped = new ZmqSocket(socket, noticed, events);
+      const wrapped = new ZmqSocket(socket, noticed, true, events);
       await socket.bind(address);
       const realAddress = socket.lastEndpoint ?? address;
       void wrapped.#receive();
@@ -145,6 +149,7 @@ export class ZmqSocket {
     this.#closed = true;
     this.#socket.linger = lingerMs;
     this.#socket.close();
+    if (!this.#observed) this.#end();
     const timer = setTimeout(this.#end, lingerMs + endGraceMs);
     void this.#ended.then(() => clearTimeout(timer));
     return this.#ended;
@@ -181,9 +186,28 @@ export class ZmqSocket {
     }
   }
 
-  #observe(type: string, event: object): void {
-    if (!this.#closed) this.#events.event(type, "error" in event ? codeOf(event.error) : "");
+  /** Tells the events of connections until the socket has ended, which is the last of them. */
+  async #watch(): Promise<void> {
+    // Not `events.on`: its emitter stops working where modules are loaded more than once, as under jest.
+    const { events } = this.#socket;
+    try {
+      while (!events.closed) {
+        const event = await events.receive();
+        if (event.type === "end") break;
+        if (!this.#closed) this.#events.event(event.type, "error" in event ? codeOf(event.error) : "");
+      }
+    } catch {
+      // The observer is gone, and its socket with it.
+    }
+    this.#end();
   }
+}
+
+/** A token that no peer can guess and that is no native message. */
+export function makeLossNotice(): Buffer {
+  const token = randomBytes(24);
+  token[0] = 0x00;
+  return token;
 }
 
 /** The code of an error of the binding, or what comes closest. */

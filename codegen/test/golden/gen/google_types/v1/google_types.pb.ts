@@ -16,7 +16,7 @@ import {
   Struct,
   Timestamp,
   Value,
-} from "@runtime/google";
+} from "@zerobind/core/google";
 import { Syntax, syntaxFromJSON, syntaxToJSON } from "../../google/protobuf/type.pb.ts";
 
 export interface Fields {

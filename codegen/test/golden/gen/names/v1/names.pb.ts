@@ -633,7 +633,12 @@ export const Iterable: MessageFns<Iterable, "names.v1.Iterable"> = {
     if (message.errors?.size) {
       obj.errors = {};
       message.errors.forEach((v, k) => {
-        obj.errors[k] = Error.toJSON(v);
+        globalThis.Object.defineProperty(obj.errors, k, {
+          value: Error.toJSON(v),
+          configurable: true,
+          enumerable: true,
+          writable: true,
+        });
       });
     }
     return obj;

@@ -191,7 +191,12 @@ export const Struct: MessageFns<Struct, "google.protobuf.Struct"> & StructWrappe
     if (message.fields?.size) {
       obj.fields = {};
       message.fields.forEach((v, k) => {
-        obj.fields[k] = v;
+        globalThis.Object.defineProperty(obj.fields, k, {
+          value: v,
+          configurable: true,
+          enumerable: true,
+          writable: true,
+        });
       });
     }
     return obj;
@@ -229,7 +234,12 @@ export const Struct: MessageFns<Struct, "google.protobuf.Struct"> & StructWrappe
     const object: { [key: string]: any } = {};
     if (message.fields) {
       for (const key of message.fields.keys()) {
-        object[key] = message.fields.get(key);
+        globalThis.Object.defineProperty(object, key, {
+          value: message.fields.get(key),
+          configurable: true,
+          enumerable: true,
+          writable: true,
+        });
       }
     }
     return object;

@@ -208,7 +208,12 @@ export const ErrorInfo: MessageFns<ErrorInfo, "google.rpc.ErrorInfo"> = {
     if (message.metadata?.size) {
       obj.metadata = {};
       message.metadata.forEach((v, k) => {
-        obj.metadata[k] = v;
+        globalThis.Object.defineProperty(obj.metadata, k, {
+          value: v,
+          configurable: true,
+          enumerable: true,
+          writable: true,
+        });
       });
     }
     return obj;
@@ -773,7 +778,12 @@ export const QuotaFailure_Violation: MessageFns<QuotaFailure_Violation, "google.
     if (message.quotaDimensions?.size) {
       obj.quotaDimensions = {};
       message.quotaDimensions.forEach((v, k) => {
-        obj.quotaDimensions[k] = v;
+        globalThis.Object.defineProperty(obj.quotaDimensions, k, {
+          value: v,
+          configurable: true,
+          enumerable: true,
+          writable: true,
+        });
       });
     }
     if (message.quotaValue !== 0n) {

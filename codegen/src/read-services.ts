@@ -1,42 +1,19 @@
-import type { DescFile, DescMessage, DescMethod, DescService, FileRegistry } from "@bufbuild/protobuf";
+import type { DescFile, DescMethod, DescService, FileRegistry } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { Problem } from "./codegen-error.ts";
 import { commonGlobals, isIdentifier, lifecycleNames, methodName, reservedWords, unsafeMethodNames } from "./names.ts";
-import { operationPath, readCallback, readOperation, type OperationModel } from "./operation-options.ts";
+import type { MethodModel, ServiceModel } from "./model.ts";
+import { operationPath, readCallback, readOperation, type Reading } from "./operation-options.ts";
 import { field, SourceInfo, type Path } from "./source-info.ts";
-
-export type MethodKind = "unary" | "server_stream" | "client_stream" | "bidi_stream";
-
-/** One method, with all that generated code says of it. */
-export interface MethodModel {
-  readonly name: string;
-  readonly localName: string;
-  readonly kind: MethodKind;
-  readonly input: DescMessage;
-  readonly output: DescMessage;
-  readonly operation: OperationModel;
-  readonly idempotency: "no_side_effects" | "idempotent" | undefined;
-  readonly deprecated: boolean;
-  readonly comment: readonly string[];
-}
-
-/** One service. */
-export interface ServiceModel {
-  readonly typeName: string;
-  /** The name of the constant, and with `Client` and `Handler` of the interfaces. */
-  readonly localName: string;
-  readonly methods: readonly MethodModel[];
-  readonly callback: string | undefined;
-  readonly deprecated: boolean;
-  readonly comment: readonly string[];
-}
 
 /** Reads the services of a file. What is wrong with them is added to `problems`; the model is then of no use. */
 export function readServices(file: DescFile, registry: FileRegistry, problems: Problem[]): ServiceModel[] {
   const source = new SourceInfo(file.proto);
   return file.services.map((service, index) => {
     const path = [field.file.service, index];
-    const methods = service.methods.map((method, n) => readMethod(method, [...path, field.service.method, n], { registry, source, problems }));
+    const methods = service.methods.map((method, n) =>
+      readMethod(method, [...path, field.service.method, n], { registry, source, problems }),
+    );
     problems.push(...sameNames(methods, source, path));
     return {
       typeName: service.typeName,
@@ -51,13 +28,6 @@ export function readServices(file: DescFile, registry: FileRegistry, problems: P
 
 function serviceName({ name }: DescService): string {
   return reservedWords.has(name) || commonGlobals.has(name) ? `${name}$` : name;
-}
-
-/** What reading a part of a file needs beside the part. */
-export interface Reading {
-  readonly registry: FileRegistry;
-  readonly source: SourceInfo;
-  readonly problems: Problem[];
 }
 
 function readMethod(method: DescMethod, path: Path, reading: Reading): MethodModel {
@@ -76,7 +46,11 @@ function readMethod(method: DescMethod, path: Path, reading: Reading): MethodMod
   };
 }
 
-const kinds = { server_streaming: "server_stream", client_streaming: "client_stream", bidi_streaming: "bidi_stream" } as const;
+const kinds = {
+  server_streaming: "server_stream",
+  client_streaming: "client_stream",
+  bidi_streaming: "bidi_stream",
+} as const;
 
 const idempotencies = {
   [MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN]: undefined,
@@ -89,19 +63,27 @@ const renameHint = 'rename the method, or add `option (zerobind.v1.operation) = 
 /** The method's property on clients and handlers: `local_name`, or the name in lowerCamelCase. */
 function localName(method: DescMethod, wanted: string, path: Path, { source, problems }: Reading): string {
   const problem = (message: string): void => {
-    problems.push(source.problem(message, ...(wanted === "" ? [] : [operationPath(path)]), [...path, field.name], path));
+    problems.push(
+      source.problem(message, ...(wanted === "" ? [] : [operationPath(path)]), [...path, field.name], path),
+    );
   };
   if (wanted === "") {
     const name = methodName(method.name);
     if (lifecycleNames.has(name)) {
-      problem(`${method.parent.name}.${method.name} would be \`${name}\` in generated code, which clients and handlers need for themselves; ${renameHint}.`);
+      problem(
+        `${method.parent.name}.${method.name} would be \`${name}\` in generated code, which clients and handlers need for themselves; ${renameHint}.`,
+      );
     }
     return unsafeMethodNames.has(name) ? `${name}$` : name;
   }
   if (!isIdentifier(wanted)) {
-    problem(`local_name of ${method.parent.name}.${method.name} is "${wanted}", which is no plain identifier; use letters and digits, as in "sayHello".`);
+    problem(
+      `local_name of ${method.parent.name}.${method.name} is "${wanted}", which is no plain identifier; use letters and digits, as in "sayHello".`,
+    );
   } else if (lifecycleNames.has(wanted) || unsafeMethodNames.has(wanted)) {
-    problem(`local_name of ${method.parent.name}.${method.name} is "${wanted}", which clients and handlers need for themselves; choose another one.`);
+    problem(
+      `local_name of ${method.parent.name}.${method.name} is "${wanted}", which clients and handlers need for themselves; choose another one.`,
+    );
   }
   return wanted;
 }

@@ -1,0 +1,188 @@
+import { nativeMark } from "@zerobind/core";
+import type { AttachOptions, Link, LinkReceiver } from "@zerobind/core";
+import type { ParsedAddress } from "./address.ts";
+import type { ZeromqSettings } from "./options.ts";
+import { codeOf, delimiter, makeLossNotice, probe, ZmqSocket } from "./socket.ts";
+import type { SocketEvents } from "./socket.ts";
+import { escapeBytes } from "./trouble.ts";
+
+/** After `close`, what was just sent (the reason of closing, for one) gets this time to leave. */
+const lastWordsMs = 100;
+
+/** What a connection tells the connector that keeps it. */
+export interface ConnectionOwner {
+  /** The first message is here: the connection is a link. */
+  accept(link: Link): LinkReceiver;
+  trouble(kind: string, describe: () => string): void;
+  /** The user of the link asks for a successor. */
+  retired(connection: Connection): void;
+  /** Nothing comes of it any more; called once, unless `shut` came first. `gone` resolves with the last of its socket. */
+  ended(connection: Connection, gone: Promise<void>): void;
+}
+
+/**
+ * One DEALER, one connection, one link at most: waiting for the first message, then open, then over. It waits for that
+ * message since only the answer to its greeting shows that somebody is there: ZeroMQ completes handshakes with peers
+ * that never read.
+ */
+export class Connection implements Link, SocketEvents {
+  readonly #target: ParsedAddress;
+  readonly #settings: ZeromqSettings;
+  readonly #options: AttachOptions;
+  readonly #owner: ConnectionOwner;
+  readonly #lossNotice = makeLossNotice();
+  #socket: ZmqSocket | undefined;
+  #state: "waiting" | "open" | "over" = "waiting";
+  #receiver: LinkReceiver | undefined;
+  #answerTimer: NodeJS.Timeout | undefined;
+  #handshaken = false;
+  #linkedAt = 0;
+  readonly #sendFailed = (): void => this.#lose("the connection broke");
+
+  constructor(target: ParsedAddress, settings: ZeromqSettings, options: AttachOptions, owner: ConnectionOwner) {
+    this.#target = target;
+    this.#settings = settings;
+    this.#options = options;
+    this.#owner = owner;
+  }
+
+  get remoteAddress(): string {
+    return this.#target.endpoint;
+  }
+
+  /** How long it has been a link, in milliseconds; 0 if it never was one. */
+  get linkedMs(): number {
+    return this.#linkedAt === 0 ? 0 : performance.now() - this.#linkedAt;
+  }
+
+  /** Connects. A failure comes as `trouble` and `ended`, perhaps within this call. */
+  open(): void {
+    const { greeting, maxFrameBytes } = this.#options;
+    const { ipv6, scheme } = this.#target;
+    const hasEvents = scheme !== "inproc";
+    const settings = { ...this.#settings, maxFrameBytes, ipv6, hasEvents, lossNotice: this.#lossNotice };
+    try {
+      this.#socket = ZmqSocket.connect(this.#target.endpoint, settings, this);
+    } catch (error) {
+      return this.#fail("connect", () => `cannot make a socket (${codeOf(error)}); trying again`);
+    }
+    if (greeting === undefined) return;
+    // It is the first message of the connection, since nothing else can be sent before the link is there.
+    this.#socket.send([delimiter, greeting], this.#sendFailed);
+    this.#awaitAnswer();
+  }
+
+  send(frames: readonly Uint8Array[]): boolean {
+    if (this.#state !== "open" || !this.#socket) return false;
+    return this.#socket.send([delimiter, ...frames], this.#sendFailed);
+  }
+
+  retire(): void {
+    if (this.#state === "open") this.#owner.retired(this);
+  }
+
+  close(): void {
+    this.#end(lastWordsMs);
+  }
+
+  /** Ends it for good; resolves when its socket is gone. */
+  shut(lingerMs: number): Promise<void> {
+    this.#over();
+    return this.#socket?.close(lingerMs) ?? Promise.resolve();
+  }
+
+  message(frames: Buffer[]): void {
+    if (frames.length === 1 && frames[0]!.equals(this.#lossNotice)) return this.#lose("the connection was lost");
+    // Whoever answers does so to an envelope that has nothing before the delimiter.
+    const body =
+      frames[0]!.length === 0 ? frames.slice(1) : frames.slice(frames.findIndex((frame) => frame.length === 0) + 1);
+    if (body.length === frames.length || body[0]?.[0] !== nativeMark) return this.#drop(frames);
+    if (this.#state === "waiting") this.#accept();
+    this.#receiver?.receive(body);
+  }
+
+  event(type: string, code: string): void {
+    if (type === "handshake") this.#handshaken = true;
+    else if (type === "handshake:error:auth")
+      this.#fail(type, () => `the other end does not let this one in (${code}); trying again`);
+    else if (type.startsWith("handshake:error"))
+      this.#fail(type, () => `the other end does not speak ZeroMQ as this one does (${code}); trying again`);
+    else if (type === "connect:retry") this.#fail("connect", () => this.#whyNot());
+    else if (type === "disconnect") this.#disconnected();
+    else if (type === "receive:error") this.#lose(`cannot receive any more (${code})`);
+  }
+
+  #accept(): void {
+    clearTimeout(this.#answerTimer);
+    this.#state = "open";
+    this.#linkedAt = performance.now();
+    const receiver = this.#owner.accept(this);
+    // `accept` may have closed the link already.
+    if (this.#isOpen()) this.#receiver = receiver;
+  }
+
+  #isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  /** The attempt came to nothing. An open link goes by its loss notice instead, which comes after its last message. */
+  #fail(kind: string, describe: () => string): void {
+    if (this.#state !== "waiting") return;
+    this.#owner.trouble(kind, describe);
+    this.#end(0);
+  }
+
+  #disconnected(): void {
+    if (this.#socket?.hasLossNotice === false) this.#lose("the connection was lost");
+    else this.#fail("disconnect", () => "the other end hung up before it answered; trying again");
+  }
+
+  #awaitAnswer(): void {
+    this.#answerTimer = setTimeout(() => this.#unanswered(), this.#settings.answerTimeoutMs);
+  }
+
+  #unanswered(): void {
+    if (this.#target.scheme === "inproc") {
+      // A new DEALER would wait for the name to be bound just as this one may do, and the old one could not end. But
+      // if it was bound and is no more, this fails.
+      this.#socket?.send([probe], this.#sendFailed);
+      return this.#awaitAnswer();
+    }
+    const { answerTimeoutMs } = this.#settings;
+    const where = this.#handshaken ? "connected, but the other end did not answer" : "nobody answered";
+    this.#fail("connect", () => `${where} within ${answerTimeoutMs} ms; trying again`);
+  }
+
+  #whyNot(): string {
+    const { scheme } = this.#target;
+    if (scheme === "ipc") return "nobody listens at this path; trying again";
+    return "connection refused, nobody is listening or the host cannot be found; trying again";
+  }
+
+  #drop(frames: Buffer[]): void {
+    this.#owner.trouble("drop", () => {
+      const last = frames.at(-1);
+      return `a message of ${frames.length} frames that is no native one was dropped; it ends in ${last ? escapeBytes(last) : "nothing"}`;
+    });
+  }
+
+  #lose(reason: string): void {
+    if (this.#state === "waiting")
+      return this.#fail("disconnect", () => `${reason} before the other end answered; trying again`);
+    const receiver = this.#receiver;
+    this.#end(0);
+    receiver?.lost(reason);
+  }
+
+  #end(lingerMs: number): void {
+    if (this.#state === "over") return;
+    this.#over();
+    this.#owner.ended(this, this.#socket?.close(lingerMs) ?? Promise.resolve());
+  }
+
+  #over(): void {
+    this.#state = "over";
+    this.#receiver = undefined;
+    clearTimeout(this.#answerTimer);
+  }
+}

@@ -1,0 +1,95 @@
+import { randomInt } from "node:crypto";
+import type { AttachOptions, Attachment, AttachmentListener } from "@zerobind/core";
+import type { ParsedAddress } from "./address.ts";
+import { Connection } from "./connection.ts";
+import type { ZeromqSettings } from "./options.ts";
+import { Troubles } from "./trouble.ts";
+
+/** A link that lived so long shows that the address works: the next pause is the shortest again. */
+const provenMs = 3_000;
+
+/** Connects a DEALER, and goes on connecting until closed. Nobody needs to be there yet. */
+export function connect(
+  address: ParsedAddress,
+  settings: ZeromqSettings,
+  options: AttachOptions,
+  listener: AttachmentListener,
+): Attachment {
+  const connector = new Connector(address, settings, options, listener);
+  connector.connect();
+  return connector;
+}
+
+/** Keeps one connection to an address; each is a DEALER of its own and makes one link at most. */
+class Connector implements Attachment {
+  readonly #target: ParsedAddress;
+  readonly #settings: ZeromqSettings;
+  readonly #options: AttachOptions;
+  readonly #listener: AttachmentListener;
+  readonly #troubles: Troubles;
+  /** The current one, retired ones that are still in use, and those whose sockets are on their way out. */
+  readonly #connections = new Set<Connection>();
+  #current: Connection | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  /** Attempts in a row that came to nothing, or to nothing that lasted. */
+  #failures = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(target: ParsedAddress, settings: ZeromqSettings, options: AttachOptions, listener: AttachmentListener) {
+    this.#target = target;
+    this.#settings = settings;
+    this.#options = options;
+    this.#listener = listener;
+    this.#troubles = new Troubles((problem) => listener.trouble(`${this.address}: ${problem}`));
+  }
+
+  get address(): string {
+    return this.#target.endpoint;
+  }
+
+  connect(): void {
+    const connection = new Connection(this.#target, this.#settings, this.#options, {
+      accept: (link) => {
+        this.#troubles.over("connect");
+        return this.#listener.accept(link);
+      },
+      trouble: (kind, describe) => this.#troubles.report(kind, describe),
+      retired: (retired) => this.#replace(retired, () => randomInt(this.#settings.reconnectMinMs + 1)),
+      ended: (ended, gone) => this.#ended(ended, gone),
+    });
+    this.#current = connection;
+    this.#connections.add(connection);
+    connection.open();
+  }
+
+  close(lingerMs: number): Promise<void> {
+    this.#closing ??= this.#close(lingerMs);
+    return this.#closing;
+  }
+
+  async #close(lingerMs: number): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#current = undefined;
+    await Promise.all([...this.#connections].map((connection) => connection.shut(lingerMs)));
+  }
+
+  #ended(connection: Connection, gone: Promise<void>): void {
+    void gone.then(() => this.#connections.delete(connection));
+    if (connection.linkedMs >= provenMs) this.#failures = 0;
+    this.#replace(connection, () => this.#pauseMs());
+  }
+
+  /** Looks for a successor, unless the connection has got one already or nobody wants it any more. */
+  #replace(connection: Connection, pauseMs: () => number): void {
+    if (this.#current !== connection) return;
+    this.#current = undefined;
+    this.#timer = setTimeout(() => this.connect(), pauseMs());
+  }
+
+  /** Doubles each time; the jitter keeps clients of a restarted server from coming back all at once. */
+  #pauseMs(): number {
+    const { reconnectMinMs, reconnectMaxMs } = this.#settings;
+    const pause = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(this.#failures++, 30));
+    return pause * (0.5 + Math.random() / 2);
+  }
+}

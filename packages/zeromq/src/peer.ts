@@ -1,0 +1,95 @@
+import type { Link, LinkReceiver } from "@zerobind/core";
+import { delimiter } from "./socket.ts";
+
+/** What a connection needs of the socket it came in by. */
+export interface PeerOwner {
+  send(frames: Uint8Array[], failed: (error: unknown) => void): boolean;
+  /** For people: where the peer at the end of this envelope is. */
+  peerName(envelope: readonly Buffer[]): string;
+}
+
+/** One connection at a ROUTER, with the peers behind it: one, unless it comes from a device. */
+export class PeerConnection {
+  readonly owner: PeerOwner;
+  /** Whether it may still be there. */
+  alive: boolean = true;
+  /** By the hops after the first, see `routeKey`. */
+  readonly links = new Map<string, ListenerLink>();
+  /** Called for a message that could not be sent: the one cause is that the connection is gone. */
+  readonly unreachable = (): void => this.end("the peer cannot be reached any more");
+  readonly #forget: (connection: PeerConnection) => void;
+
+  constructor(owner: PeerOwner, forget: (connection: PeerConnection) => void) {
+    this.owner = owner;
+    this.#forget = forget;
+  }
+
+  /** The connection is gone, and every peer behind it. */
+  end(reason: string): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.#forget(this);
+    for (const link of [...this.links.values()]) link.lose(reason);
+  }
+
+  removed(): void {
+    if (this.links.size === 0) this.#forget(this);
+  }
+}
+
+/** One peer at a ROUTER, reached by the envelope that its messages came with. */
+export class ListenerLink implements Link {
+  receiver: LinkReceiver | undefined;
+  readonly #connection: PeerConnection;
+  readonly #route: string;
+  readonly #envelope: readonly Buffer[];
+  readonly #prefix: readonly Buffer[];
+  #open = true;
+
+  constructor(connection: PeerConnection, route: string, envelope: readonly Buffer[]) {
+    this.#connection = connection;
+    this.#route = route;
+    this.#envelope = envelope;
+    this.#prefix = [...envelope, delimiter];
+    connection.links.set(route, this);
+  }
+
+  get remoteAddress(): string {
+    return this.#connection.owner.peerName(this.#envelope);
+  }
+
+  send(frames: readonly Uint8Array[]): boolean {
+    // A message without frames would reach the peer as an empty envelope, which is none.
+    if (!this.#open || frames.length === 0) return false;
+    return this.#connection.owner.send([...this.#prefix, ...frames], this.#connection.unreachable);
+  }
+
+  retire(): void {
+    // The peer connects, so the successor is its business.
+  }
+
+  /** A ROUTER cannot cut one of its connections: the peer is merely forgotten, and new if it goes on. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.receiver = undefined;
+    this.#connection.links.delete(this.#route);
+    this.#connection.removed();
+  }
+
+  lose(reason: string): void {
+    const { receiver } = this;
+    this.close();
+    receiver?.lost(reason);
+  }
+}
+
+/** The hops after the first as one key; lengths keep different hops from making the same text. */
+export function routeKey(frames: readonly Buffer[], hops: number): string {
+  let key = "";
+  for (let index = 1; index < hops; index++) {
+    const hop = frames[index]!;
+    key += `${hop.length}:${hop.toString("latin1")}`;
+  }
+  return key;
+}

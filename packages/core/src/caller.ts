@@ -96,8 +96,8 @@ export class ClientCall extends CallHalf {
   readonly deadlineMs: number;
   /** The outgoing batch that has its CALL, 0 before it is written; tells after a loss whether that had left. */
   batchNumber = 0;
-  /** Whether it is among those that wait for a session; kept by its owner. */
-  queued = false;
+  /** Since when it waits for a session, on the monotonic clock; undefined while it does not. Kept by its owner. */
+  queuedMs: number | undefined = undefined;
 
   readonly #owner: CallOwner;
   readonly #request: unknown;

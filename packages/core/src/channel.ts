@@ -155,8 +155,8 @@ export class Channel extends Lifecycle implements CallOwner {
   }
 
   withdrawn(call: ClientCall): void {
-    if (!call.queued) return;
-    call.queued = false;
+    if (call.queuedMs === undefined) return;
+    call.queuedMs = undefined;
     this.#waitingCount -= 1;
     this.#changed?.();
   }
@@ -227,11 +227,10 @@ export class Channel extends Lifecycle implements CallOwner {
   }
 
   #enqueue(call: ClientCall): void {
-    call.queued = true;
+    call.queuedMs = now();
     this.#waitingCount += 1;
     this.#waiting.push(call);
-    const { waitsForReady, startedMs } = call;
-    if (!waitsForReady && this.#connectTimer.tick === 0) this.wheel.add(this.#connectTimer, startedMs + this.#connectTimeoutMs);
+    if (!call.waitsForReady && this.#connectTimer.tick === 0) this.wheel.add(this.#connectTimer, call.queuedMs + this.#connectTimeoutMs);
   }
 
   #serveWaiting(): void {
@@ -241,7 +240,7 @@ export class Channel extends Lifecycle implements CallOwner {
         const session = this.#pick();
         if (!session) return;
         this.#waiting.shift();
-        call.queued = false;
+        call.queuedMs = undefined;
         this.#waitingCount -= 1;
         session.begin(call);
       } else this.#waiting.shift();
@@ -252,11 +251,13 @@ export class Channel extends Lifecycle implements CallOwner {
   /** Whoever waits for credit waits on; only a missing connection is given up. */
   #expireWaiting(): void {
     const before = now() - this.#connectTimeoutMs;
-    const late = this.connected ? [] : this.#waiting.filter((call) => !call.waitsForReady && call.startedMs <= before);
-    this.#waiting = this.#waiting.filter((call) => !call.ended && !late.includes(call));
+    const isLate = ({ waitsForReady, queuedMs = 0 }: ClientCall): boolean => !waitsForReady && queuedMs <= before;
+    const late = this.connected ? [] : this.#waiting.filter((call) => !call.ended && isLate(call));
+    this.#waiting = this.#waiting.filter((call) => !call.ended && (this.connected || !isLate(call)));
     for (const call of late) call.unavailable();
     const next = this.#waiting.find(({ waitsForReady }) => !waitsForReady);
-    if (next) this.wheel.add(this.#connectTimer, Math.max(next.startedMs, before + 100) + this.#connectTimeoutMs);
+    // Those that wait for credit have no time of their own; it is looked at again after a while.
+    if (next) this.wheel.add(this.#connectTimer, Math.max((next.queuedMs ?? 0) + this.#connectTimeoutMs, now() + 100));
   }
 
   #giveUpWaiting(reason: string): void {

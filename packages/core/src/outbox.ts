@@ -5,8 +5,8 @@ import { atEndOfTurn, inNextTurn } from "./turn.ts";
 /** A batch leaves at this size even before the end of the turn. */
 const flushBytes = 48 * 1024;
 const flushRecords = 256;
-/** Larger bodies travel as frames of their own, which no end copies. */
-const attachBytes = 4096;
+/** Larger bodies travel as frames of their own, which no end copies; also the least size of a fragment. */
+export const attachBytes = 4096;
 
 /** How bodies become bytes: the binding's encoder and message elements. */
 export interface BodyWriter {

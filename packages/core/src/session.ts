@@ -5,7 +5,7 @@ import type { Limits as WireLimits } from "./gen/zerobind/v1/wire.pb.ts";
 import { Refusal } from "./gen/zerobind/v1/wire.pb.ts";
 import { defaultLimits } from "./limits.ts";
 import type { Limits } from "./limits.ts";
-import { Outbox } from "./outbox.ts";
+import { Outbox, attachBytes } from "./outbox.ts";
 import type { OutboxPort } from "./outbox.ts";
 import { BatchReader, Flag, RecordType, RefuseReason, WireError } from "./records.ts";
 import { Timed, now } from "./timer-wheel.ts";
@@ -158,7 +158,8 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     for (const [name, value] of Object.entries({ ...said, maxConcurrentCalls })) if (value > 0) limits[name] = value;
     this.peerLimits = limits as unknown as Limits;
     this.outbox.maxMessageBytes = this.peerLimits.maxMessageBytes;
-    this.outbox.maxFragmentBytes = Math.min(this.limits.maxFragmentBytes, this.peerLimits.maxFragmentBytes);
+    // Smaller pieces would only be a way to make this end keep many of them.
+    this.outbox.maxFragmentBytes = Math.max(Math.min(this.limits.maxFragmentBytes, this.peerLimits.maxFragmentBytes), attachBytes);
     this.outbox.windowBytes = this.peerLimits.sessionWindowBytes;
   }
 

@@ -16,7 +16,7 @@ export class PeerConnection {
   /** By the hops after the first, see `routeKey`. */
   readonly links = new Map<string, ListenerLink>();
   /** Called for a message that could not be sent: the one cause is that the connection is gone. */
-  readonly unreachable = (): void => this.end("the peer cannot be reached any more");
+  readonly unreachable: () => void = (): void => this.end("the peer cannot be reached any more");
   readonly #forget: (connection: PeerConnection) => void;
 
   constructor(owner: PeerOwner, forget: (connection: PeerConnection) => void) {

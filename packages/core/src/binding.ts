@@ -65,7 +65,8 @@ export const protobuf: EncoderElement = {
 export function checkStack(stack: readonly unknown[]): StackParts {
   const parts = stack as readonly (MessageElement | EncoderElement | TransportElement | undefined)[];
   const transport = parts.at(-1);
-  if (transport?.kind !== "transport") throw new TypeError("a binding ends in a transport, for example binding(zeromq())");
+  if (transport?.kind !== "transport")
+    throw new TypeError("a binding ends in a transport, for example binding(zeromq())");
   const above = parts.slice(0, -1);
   const last = above.at(-1);
   const encoder = last?.kind === "encoder" ? last : protobuf;

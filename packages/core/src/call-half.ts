@@ -37,7 +37,8 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   /** On its session; 0 while it has none. */
   id = 0;
   ended = false;
-  protected port: CallPort | undefined;
+  /** The session that the call has joined. */
+  protected joined: CallPort | undefined;
   protected inbound: Inbound<unknown> | undefined;
   #sendMessages = 0;
   #sendBytes = 0;
@@ -45,6 +46,12 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   #source: SourceIterator | undefined;
   #parts: Uint8Array[] | undefined;
   #partBytes = 0;
+
+  /** The session; only for what happens once the call has joined one. */
+  protected get port(): CallPort {
+    if (!this.joined) throw new Error("the call has joined no session");
+    return this.joined;
+  }
 
   /** Type of the messages that come in. */
   protected abstract readonly inboundType: AnyMessageType;
@@ -60,7 +67,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
 
   /** Joins a session, whose peer grants the first window. */
   protected join(port: CallPort, id: number): void {
-    this.port = port;
+    this.joined = port;
     this.id = id;
     this.#sendMessages = port.peerLimits.streamWindowMessages;
     this.#sendBytes = port.peerLimits.streamWindowBytes;
@@ -72,9 +79,15 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   }
 
   /** Writes one record of this call; returns the size of its body, or fails the call and returns -1. */
-  protected record(type: number, flags: number, aux: number, meta?: [AnyMessageType, unknown], body?: [AnyMessageType, unknown]): number {
+  protected record(
+    type: number,
+    flags: number,
+    aux: number,
+    meta?: [AnyMessageType, unknown],
+    body?: [AnyMessageType, unknown],
+  ): number {
     try {
-      return this.port!.outbox.write({
+      return this.port.outbox.write({
         type,
         flags,
         callId: this.id,
@@ -104,7 +117,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   }
 
   writable(): Promise<void> | undefined {
-    if (this.ended || this.port === undefined) return undefined;
+    if (this.ended || this.joined === undefined) return undefined;
     if (this.#sendMessages > 0 && this.#sendBytes > 0 && !this.port.outbox.holds(this.id)) return undefined;
     if (!this.#sendWaiter) {
       let resolve!: () => void;
@@ -136,7 +149,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   }
 
   taken(messages: number, bytes: number): void {
-    if (!this.ended && this.port) this.record(RecordType.CREDIT, 0, bytes, [creditType, messages]);
+    if (!this.ended && this.joined) this.record(RecordType.CREDIT, 0, bytes, [creditType, messages]);
   }
 
   /** Takes the payload of a record, whole or a fragment. False: the call has failed over it. */
@@ -170,13 +183,17 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     if (error instanceof RpcError) return error;
     const type = this.outboundType.$type;
     if (error instanceof TooLargeError) {
-      const limit = this.port?.peerLimits.maxMessageBytes;
+      const limit = this.joined?.peerLimits.maxMessageBytes;
       return new RpcError(
         Status.RESOURCE_EXHAUSTED,
         `the ${type} has ${error.byteLength} bytes encoded, more than the ${limit} that the peer accepts (its limit maxMessageBytes)`,
       );
     }
-    return new RpcError(Status.INTERNAL, `the ${type} cannot be encoded: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    return new RpcError(
+      Status.INTERNAL,
+      `the ${type} cannot be encoded: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
 
   #receivePart(batch: BatchReader): boolean {
@@ -198,10 +215,12 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   #receiveBody(reader: FrameReader, length: number): boolean {
     let value: unknown;
     try {
-      value = this.port!.codec.read(this.inboundType, reader, length);
+      value = this.port.codec.read(this.inboundType, reader, length);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
-      this.failHere(new RpcError(Status.INTERNAL, `the ${this.inboundType.$type} that came cannot be decoded: ${why}`, { cause }));
+      this.failHere(
+        new RpcError(Status.INTERNAL, `the ${this.inboundType.$type} that came cannot be decoded: ${why}`, { cause }),
+      );
       return false;
     }
     if (!this.inbound) this.onMessage(value);
@@ -213,7 +232,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   }
 
   #checkSize(bytes: number): boolean {
-    const limit = this.port!.limits.maxMessageBytes;
+    const limit = this.port.limits.maxMessageBytes;
     if (bytes <= limit) return true;
     this.failHere(
       new RpcError(

@@ -47,5 +47,7 @@ export function deadlineOf(options: CallOptions | undefined, defaultTimeoutMs: n
 /** Throws TypeError for what is no time to wait: anything but a number from 0 to Infinity. */
 export function checkTimeout(name: string, value: unknown): void {
   if (typeof value === "number" && value >= 0) return;
-  throw new TypeError(`${name} must be a number of milliseconds, 0 or more (Infinity for no limit), not ${String(value)}`);
+  throw new TypeError(
+    `${name} must be a number of milliseconds, 0 or more (Infinity for no limit), not ${String(value)}`,
+  );
 }

@@ -1,11 +1,11 @@
 import { CallHalf } from "./call-half.ts";
 import type { CallPort } from "./call-half.ts";
 import type { CallOptions } from "./call-options.ts";
-import type { AnyMessageType, Contract, MethodDescriptor } from "./contract.ts";
-import { methodPath } from "./contract.ts";
-import { CallHeader, DataHeader, EndHeader } from "./gen/zerobind/v1/wire.pb.ts";
+import { callMeta, metadataProblem } from "./client-method.ts";
+import type { ClientMethod } from "./client-method.ts";
+import type { AnyMessageType } from "./contract.ts";
+import { DataHeader, EndHeader } from "./gen/zerobind/v1/wire.pb.ts";
 import type { Limits } from "./limits.ts";
-import { metadataToEntries } from "./metadata.ts";
 import type { Metadata } from "./metadata.ts";
 import { Flag, RecordType } from "./records.ts";
 import type { BatchReader } from "./records.ts";
@@ -16,34 +16,6 @@ import { pump } from "./stream.ts";
 import type { Inbound } from "./stream.ts";
 import { now } from "./timer-wheel.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
-
-/** A method as the calling end uses it, worked out once per client. */
-export interface ClientMethod {
-  readonly descriptor: MethodDescriptor;
-  readonly path: string;
-  readonly clientStreams: boolean;
-  readonly serverStreams: boolean;
-  /** Flags of its CALL records that every call has. */
-  readonly flags: number;
-  readonly oneWay: boolean;
-  readonly timeoutMs: number | undefined;
-}
-
-/** Prepares a method of a contract for calls. */
-export function clientMethod(contract: Contract, descriptor: MethodDescriptor): ClientMethod {
-  const { kind, options = {} } = descriptor;
-  const clientStreams = kind === "client_stream" || kind === "bidi_stream";
-  const oneWay = options.pattern?.case === "one_way";
-  return {
-    descriptor,
-    path: methodPath(contract, descriptor),
-    clientStreams,
-    serverStreams: kind === "server_stream" || kind === "bidi_stream",
-    oneWay,
-    flags: (clientStreams ? 0 : Flag.END | Flag.MESSAGE) | (options.idempotency ? Flag.IDEMPOTENT : 0) | (oneWay ? Flag.ONEWAY : 0),
-    timeoutMs: options.timeoutMs,
-  };
-}
 
 /** The session as a call of its caller sees it. */
 export interface CallerPort extends CallPort {
@@ -77,11 +49,6 @@ interface Settle {
   resolve(value: unknown): void;
   reject(error: RpcError): void;
 }
-
-/** Meta of a CALL of a method that the peer knows: only its number. */
-const numberType = {
-  encode: (number: number, writer: { uint32(value: number): { uint32(value: number): unknown } }) => writer.uint32(8).uint32(number),
-} as unknown as AnyMessageType;
 
 /**
  * The caller's half of a call, from the stub to its one ending: waits for a session, sends the request, takes the
@@ -130,7 +97,8 @@ export class ClientCall extends CallHalf {
 
   /** The replies, where the method streams them. */
   get responses(): Inbound<unknown> {
-    return this.inbound!;
+    if (!this.inbound) throw new Error(`${this.method.path} has no stream of replies`);
+    return this.inbound;
   }
 
   protected get inboundType(): AnyMessageType {
@@ -164,9 +132,10 @@ export class ClientCall extends CallHalf {
     this.#session = session;
     this.#options?.onPeer?.({ address: session.link.remoteAddress });
     const { method } = this;
-    const tooMuch = this.#metadataProblem(session);
-    if (tooMuch) return this.failHere(tooMuch);
-    const remainingMs = this.deadlineMs === Infinity ? 0 : Math.min(Math.max(Math.ceil(this.deadlineMs - now()), 1), 0xffffffff);
+    const tooMuch = metadataProblem(this.#metadata, session.peerLimits);
+    if (tooMuch) return this.failHere(new RpcError(Status.RESOURCE_EXHAUSTED, `${this.#where()} has ${tooMuch}`));
+    const remainingMs =
+      this.deadlineMs === Infinity ? 0 : Math.min(Math.max(Math.ceil(this.deadlineMs - now()), 1), 0xffffffff);
     const known = session.numberOf(method.path);
     const number = known || session.nextNumber();
     const { batchNumber } = session.outbox;
@@ -174,7 +143,7 @@ export class ClientCall extends CallHalf {
       RecordType.CALL,
       method.flags,
       remainingMs,
-      this.#callMeta(known, number),
+      callMeta(method, this.#metadata, known, number),
       method.clientStreams ? undefined : [method.descriptor.input, this.#request],
     );
     if (written < 0) return;
@@ -198,22 +167,20 @@ export class ClientCall extends CallHalf {
   cancel(reason?: unknown): void {
     if (this.ended) return;
     const error = new RpcError(Status.CANCELLED, `${this.#where()} was cancelled by its caller`, { cause: reason });
-    this.#stop(error);
+    this.failHere(error);
   }
 
   left(reason: unknown): void {
     this.cancel(reason);
   }
 
-  failHere(error: RpcError): void {
-    this.#stop(error);
-  }
-
   onDeadline(): void {
     const waitedMs = Math.round(now() - this.startedMs);
-    const state = this.port ? "the server had not answered" : `it was still waiting for a connection: ${this.#owner.whyNotConnected()}`;
+    const state = this.joined
+      ? "the server had not answered"
+      : `it was still waiting for a connection: ${this.#owner.whyNotConnected()}`;
     const text = `${this.#where()} did not end within its deadline; after ${waitedMs} ms ${state}`;
-    this.#stop(new RpcError(Status.DEADLINE_EXCEEDED, text));
+    this.failHere(new RpcError(Status.DEADLINE_EXCEEDED, text));
   }
 
   /** The session is gone and it is not known how far the call had come, unless `unsent`. */
@@ -241,21 +208,6 @@ export class ClientCall extends CallHalf {
   protected onMessage(value: unknown): void {
     if (this.#reply) this.failHere(new RpcError(Status.INTERNAL, `${this.#where()} got more than one reply`));
     else this.#reply = { value };
-  }
-
-  #callMeta(known: number, number: number): [AnyMessageType, unknown] {
-    if (this.#metadata === undefined && known !== 0) return [numberType, known];
-    const metadata = this.#metadata === undefined ? [] : metadataToEntries(this.#metadata);
-    return [CallHeader, { methodNumber: number, path: known === 0 ? this.method.path : "", metadata }];
-  }
-
-  #metadataProblem({ peerLimits }: CallPort): RpcError | undefined {
-    const bytes = this.#metadata?.byteLength ?? 0;
-    if (bytes <= peerLimits.maxMetadataBytes) return undefined;
-    return new RpcError(
-      Status.RESOURCE_EXHAUSTED,
-      `${this.#where()} has ${bytes} bytes of metadata, more than the ${peerLimits.maxMetadataBytes} that the server accepts (its limit maxMetadataBytes)`,
-    );
   }
 
   async #pumpRequests(): Promise<void> {
@@ -304,13 +256,12 @@ export class ClientCall extends CallHalf {
   #restart(): boolean {
     if (this.#pumping) return false;
     this.#leaveSession();
-    this.port = undefined;
+    this.joined = undefined;
     this.batchNumber = 0;
     return this.#owner.restart(this);
   }
 
-  /** Ends the call for a reason of this end, and tells the server. */
-  #stop(error: RpcError): void {
+  failHere(error: RpcError): void {
     if (this.ended) return;
     const sent = this.#session !== undefined && this.batchNumber !== 0;
     this.#end(error, undefined);
@@ -323,7 +274,7 @@ export class ClientCall extends CallHalf {
   #end(error: RpcError | undefined, value: unknown, afterMessages = false): void {
     if (this.ended) return;
     this.finish();
-    if (!this.method.oneWay) this.port?.outbox.forget(this.id);
+    if (!this.method.oneWay) this.joined?.outbox.forget(this.id);
     this.#owner.wheel.remove(this);
     this.#options?.signal?.removeEventListener("abort", this);
     if (this.#session) this.#leaveSession();
@@ -331,8 +282,8 @@ export class ClientCall extends CallHalf {
     if (this.#settle) {
       if (error) this.#settle.reject(error);
       else this.#settle.resolve(value);
-    } else if (error && !afterMessages) this.inbound!.abort(error);
-    else this.inbound!.end(error && { thrown: error });
+    } else if (error && !afterMessages) this.inbound?.abort(error);
+    else this.inbound?.end(error && { thrown: error });
   }
 
   #leaveSession(): void {

@@ -32,7 +32,12 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
   #turn = 0;
   #attachment: Attachment | undefined;
 
-  constructor(address: string, stack: StackParts, settings: Omit<SessionSettings, "codec" | "encoding" | "elements">, owner: CallingEndOwner) {
+  constructor(
+    address: string,
+    stack: StackParts,
+    settings: Omit<SessionSettings, "codec" | "encoding" | "elements">,
+    owner: CallingEndOwner,
+  ) {
     this.address = address;
     this.#stack = stack;
     this.#settings = { ...settings, ...sessionParts(stack) };

@@ -3,7 +3,8 @@ import { checkTimeout, deadlineOf } from "./call-options.ts";
 import type { CallOptions } from "./call-options.ts";
 import { CallingEnd } from "./calling-end.ts";
 import { ClientCall } from "./caller.ts";
-import type { CallOwner, ClientMethod } from "./caller.ts";
+import type { CallOwner } from "./caller.ts";
+import type { ClientMethod } from "./client-method.ts";
 import { createClient } from "./client.ts";
 import type { Contract } from "./contract.ts";
 import { EndCounters, checkAddress, sessionTimes } from "./end.ts";
@@ -70,9 +71,18 @@ export class Channel extends Lifecycle implements CallOwner {
   #changed: (() => void) | undefined;
 
   /** TypeError for an address that the binding's transport does not understand, and for options out of their range. */
-  constructor(address: string | readonly string[], options: ChannelOptions & { readonly binding: BindingLike | BindingChoice }) {
+  constructor(
+    address: string | readonly string[],
+    options: ChannelOptions & { readonly binding: BindingLike | BindingChoice },
+  ) {
     super();
-    const { binding, attach = "connect", connectTimeoutMs = 10_000, maxQueuedCalls = 10_000, timeoutMs = 30_000 } = options;
+    const {
+      binding,
+      attach = "connect",
+      connectTimeoutMs = 10_000,
+      maxQueuedCalls = 10_000,
+      timeoutMs = 30_000,
+    } = options;
     checkTimeout("connectTimeoutMs", connectTimeoutMs);
     checkTimeout("timeoutMs", timeoutMs);
     this.#options = options;
@@ -127,7 +137,7 @@ export class Channel extends Lifecycle implements CallOwner {
   /** A typed client of a contract. Clients are cheap, have no state of their own, and end with their channel. */
   client<Client>(contract: Contract<Client>, options: { readonly interceptors?: readonly Interceptor[] } = {}): Client {
     const interceptors = [...(this.#options.interceptors ?? []), ...(options.interceptors ?? [])];
-    return createClient(this, contract as Contract, interceptors) as Client;
+    return createClient(this, contract, interceptors) as Client;
   }
 
   /** When a call made now must be over. */
@@ -230,7 +240,8 @@ export class Channel extends Lifecycle implements CallOwner {
     call.queuedMs = now();
     this.#waitingCount += 1;
     this.#waiting.push(call);
-    if (!call.waitsForReady && this.#connectTimer.tick === 0) this.wheel.add(this.#connectTimer, call.queuedMs + this.#connectTimeoutMs);
+    if (!call.waitsForReady && this.#connectTimer.tick === 0)
+      this.wheel.add(this.#connectTimer, call.queuedMs + this.#connectTimeoutMs);
   }
 
   #serveWaiting(): void {
@@ -261,7 +272,8 @@ export class Channel extends Lifecycle implements CallOwner {
   }
 
   #giveUpWaiting(reason: string): void {
-    for (const call of this.#waiting.splice(0)) call.failHere(new RpcError(Status.UNAVAILABLE, `${call.method.path} at ${this.address}: ${reason}`));
+    for (const call of this.#waiting.splice(0))
+      call.failHere(new RpcError(Status.UNAVAILABLE, `${call.method.path} at ${this.address}: ${reason}`));
   }
 
   async #drained(deadlineMs: number): Promise<void> {

@@ -1,5 +1,6 @@
-import { clientMethod } from "./caller.ts";
-import type { ClientCall, ClientMethod } from "./caller.ts";
+import { clientMethod } from "./client-method.ts";
+import type { ClientCall } from "./caller.ts";
+import type { ClientMethod } from "./client-method.ts";
 import type { CallOptions } from "./call-options.ts";
 import { ContextItems } from "./context.ts";
 import type { Contract } from "./contract.ts";
@@ -24,11 +25,16 @@ export interface CallStarter {
 type Stub = (request: unknown, options?: CallOptions) => unknown;
 
 /** An object with a function for each method of the contract. Without interceptors a call goes straight to the channel. */
-export function createClient(channel: CallStarter, contract: Contract, interceptors: readonly Interceptor[]): Record<string, Stub> {
+export function createClient(
+  channel: CallStarter,
+  contract: Contract,
+  interceptors: readonly Interceptor[],
+): Record<string, Stub> {
   const client: Record<string, Stub> = {};
   for (const descriptor of callMethods(contract)) {
     const method = clientMethod(contract, descriptor);
-    const stub = interceptors.length === 0 ? directStub(channel, method) : interceptedStub(channel, method, interceptors);
+    const stub =
+      interceptors.length === 0 ? directStub(channel, method) : interceptedStub(channel, method, interceptors);
     // Not by assignment: a name such as __proto__ would not become a property.
     Object.defineProperty(client, descriptor.localName, { value: stub, enumerable: true });
   }
@@ -42,7 +48,13 @@ function directStub(channel: CallStarter, method: ClientMethod): Stub {
   };
 }
 
-function invoke(channel: CallStarter, method: ClientMethod, request: unknown, options: CallOptions | undefined, metadata: Metadata | undefined): unknown {
+function invoke(
+  channel: CallStarter,
+  method: ClientMethod,
+  request: unknown,
+  options: CallOptions | undefined,
+  metadata: Metadata | undefined,
+): unknown {
   const deadlineMs = channel.deadlineOf(method, options);
   checkRequest(method, request);
   const given = { request, options, metadata, deadlineMs };
@@ -56,9 +68,14 @@ function invoke(channel: CallStarter, method: ClientMethod, request: unknown, op
 function checkRequest({ path, clientStreams, descriptor }: ClientMethod, request: unknown): void {
   const type = descriptor.input.$type;
   if (clientStreams) {
-    if (!isStreamable(request)) throw new TypeError(`${path} takes an AsyncIterable, Iterable or ReadableStream of ${type}, not ${nameOf(request)}`);
+    if (!isStreamable(request))
+      throw new TypeError(
+        `${path} takes an AsyncIterable, Iterable or ReadableStream of ${type}, not ${nameOf(request)}`,
+      );
   } else if (typeof request !== "object" || request === null) {
-    throw new TypeError(`${path} takes a ${type}, not ${nameOf(request)}; give {} for one whose fields all have their defaults`);
+    throw new TypeError(
+      `${path} takes a ${type}, not ${nameOf(request)}; give {} for one whose fields all have their defaults`,
+    );
   }
 }
 
@@ -68,12 +85,23 @@ function nameOf(value: unknown): string {
 
 function interceptedStub(channel: CallStarter, method: ClientMethod, interceptors: readonly Interceptor[]): Stub {
   const { descriptor, path } = method;
-  const run = compose(interceptors, ({ request, options, metadata }) => invoke(channel, method, request, options, metadata));
+  const run = compose(interceptors, ({ request, options, metadata }) =>
+    invoke(channel, method, request, options, metadata),
+  );
   return (request, options) => {
     channel.deadlineOf(method, options);
     checkRequest(method, request);
     const metadata = options?.metadata === undefined ? new Metadata() : new Metadata(options.metadata);
-    const call = { side: "client", method: descriptor, path, request, metadata, options, context: undefined, items: new ContextItems() } as const;
+    const call = {
+      side: "client",
+      method: descriptor,
+      path,
+      request,
+      metadata,
+      options,
+      context: undefined,
+      items: new ContextItems(),
+    } as const;
     return method.serverStreams ? asResponseStream(run(call)) : promised(() => run(call));
   };
 }
@@ -85,7 +113,9 @@ async function promised(run: () => unknown): Promise<unknown> {
 /** What interceptors made of a stream, with the face that callers expect. */
 function asResponseStream(result: unknown): ResponseStream<unknown> {
   if (isResponseStream(result)) return result;
-  const iterator = isPromiseLike(result) ? iterateLater(result) : (result as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+  const iterator = isPromiseLike(result)
+    ? iterateLater(result)
+    : (result as AsyncIterable<unknown>)[Symbol.asyncIterator]();
   const leave = async (): Promise<IteratorResult<unknown>> => {
     await iterator.return?.();
     return { done: true, value: undefined };
@@ -95,7 +125,9 @@ function asResponseStream(result: unknown): ResponseStream<unknown> {
     return: leave,
     cancel: () => void leave().catch(() => undefined),
     [Symbol.asyncIterator]: () => stream,
-    [Symbol.asyncDispose]: async () => void (await leave()),
+    async [Symbol.asyncDispose]() {
+      await leave();
+    },
   };
   return stream;
 }
@@ -104,6 +136,6 @@ function isResponseStream(value: unknown): value is ResponseStream<unknown> {
   return typeof value === "object" && value !== null && "cancel" in value && Symbol.asyncIterator in value;
 }
 
-async function* iterateLater(source: PromiseLike<unknown>): AsyncGenerator<unknown> {
+async function* iterateLater(source: PromiseLike<unknown>): AsyncGenerator {
   yield* (await source) as AsyncIterable<unknown>;
 }

@@ -18,7 +18,9 @@ export class ContextItems {
   readonly #values = new Map<ContextKey<never>, unknown>();
 
   get<T>(key: ContextKey<T>): T {
-    return this.#values.has(key as ContextKey<never>) ? (this.#values.get(key as ContextKey<never>) as T) : key.defaultValue;
+    return this.#values.has(key as ContextKey<never>)
+      ? (this.#values.get(key as ContextKey<never>) as T)
+      : key.defaultValue;
   }
 
   set<T>(key: ContextKey<T>, value: T): this {

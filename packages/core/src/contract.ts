@@ -36,8 +36,7 @@ export type MethodKind = "unary" | "server_stream" | "client_stream" | "bidi_str
 
 /** The ZeroMQ pattern a method follows. `call` is answered; see `zerobind/v1/options.proto` for the others. */
 export type OperationPattern =
-  | { readonly case: "call" | "one_way" | "pipeline" | "ticket" }
-  | { readonly case: "event"; readonly topic: string };
+  { readonly case: "call" | "one_way" | "pipeline" | "ticket" } | { readonly case: "event"; readonly topic: string };
 
 /** What the proto says of a method in `option (zerobind.v1.operation)` and in the standard options. */
 export interface OperationOptions {
@@ -83,7 +82,7 @@ export interface Contract<Client = unknown, Handler = unknown> {
 }
 
 /** The client interface of a contract. */
-export type ClientOf<C> = C extends Contract<infer Client, unknown> ? Client : never;
+export type ClientOf<C> = C extends Contract<infer Client> ? Client : never;
 
 /** The handler interface of a contract. */
 export type HandlerOf<C> = C extends Contract<infer _Client, infer Handler> ? Handler : never;

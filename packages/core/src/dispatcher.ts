@@ -30,8 +30,10 @@ const incomplete = new WeakSet<object>();
  * Marks a handler that implements only some methods of its contract on purpose; the others answer UNIMPLEMENTED.
  * Without it a missing method is a compile error, and a TypeError from `serve`.
  */
-export function partial<Handler extends object>(contract: Contract<unknown, Handler>, handler: Partial<Handler>): Handler {
-  void contract;
+export function partial<Handler extends object>(
+  _contract: Contract<unknown, Handler>,
+  handler: Partial<Handler>,
+): Handler {
   incomplete.add(handler);
   return handler as Handler;
 }
@@ -66,16 +68,20 @@ export class Dispatcher implements OperationTable {
 
   /** Adds a service. TypeError if it is there already or the handler lacks methods. */
   add(contract: Contract, handler: object, interceptors: readonly Interceptor[]): void {
-    if (this.#services.includes(contract.typeName)) throw new TypeError(`${contract.typeName} is already served by this host`);
+    if (this.#services.includes(contract.typeName))
+      throw new TypeError(`${contract.typeName} is already served by this host`);
     const methods = callMethods(contract);
     const missing = methods.filter(({ localName }) => typeof memberOf(handler, localName) !== "function");
     if (missing.length > 0 && !incomplete.has(handler)) {
       const names = missing.map(({ localName }) => localName).join(", ");
-      throw new TypeError(`the handler of ${contract.typeName} has no method ${names}; add them, or mark it with partial(contract, handler)`);
+      throw new TypeError(
+        `the handler of ${contract.typeName} has no method ${names}; add them, or mark it with partial(contract, handler)`,
+      );
     }
     this.#services.push(contract.typeName);
     for (const method of methods) {
-      if (!missing.includes(method)) this.#operations.set(methodPath(contract, method), this.#operation(contract, method, handler, interceptors));
+      if (!missing.includes(method))
+        this.#operations.set(methodPath(contract, method), this.#operation(contract, method, handler, interceptors));
     }
   }
 
@@ -85,7 +91,10 @@ export class Dispatcher implements OperationTable {
 
   admit(): RpcError | undefined {
     if (this.#running >= this.#maxConcurrentCalls) {
-      return new RpcError(Status.RESOURCE_EXHAUSTED, `the server runs ${this.#running} calls, as many as it allows (its option maxConcurrentCalls); try again later`);
+      return new RpcError(
+        Status.RESOURCE_EXHAUSTED,
+        `the server runs ${this.#running} calls, as many as it allows (its option maxConcurrentCalls); try again later`,
+      );
     }
     this.#running += 1;
     return undefined;
@@ -95,12 +104,18 @@ export class Dispatcher implements OperationTable {
     this.#running -= 1;
   }
 
-  #operation(contract: Contract, method: MethodDescriptor, handler: object, interceptors: readonly Interceptor[]): Operation {
+  #operation(
+    contract: Contract,
+    method: MethodDescriptor,
+    handler: object,
+    interceptors: readonly Interceptor[],
+  ): Operation {
     const path = methodPath(contract, method);
     const implementation = memberOf(handler, method.localName) as HandlerMethod;
     const serverStreams = method.kind === "server_stream" || method.kind === "bidi_stream";
     const clientStreams = method.kind === "client_stream" || method.kind === "bidi_stream";
-    const direct = (call: ServerCall): unknown => implementation.call(handler, clientStreams ? call.requests : call.request, call);
+    const direct = (call: ServerCall): unknown =>
+      implementation.call(handler, clientStreams ? call.requests : call.request, call);
     const run = interceptors.length === 0 ? direct : intercepted(interceptors, handler, implementation, clientStreams);
     const failed = (call: ServerCall, thrown: unknown): void => this.#failed(call, thrown);
     return {
@@ -124,7 +139,13 @@ export class Dispatcher implements OperationTable {
     }
     const id = oneWay ? undefined : errorId();
     this.#onError(thrown, { path, id });
-    if (id !== undefined) call.fail(new RpcError(Status.UNKNOWN, `the handler of ${path} failed; the server's log has the reason under error id ${id}`));
+    if (id !== undefined)
+      call.fail(
+        new RpcError(
+          Status.UNKNOWN,
+          `the handler of ${path} failed; the server's log has the reason under error id ${id}`,
+        ),
+      );
     else if (call.status === "open") call.fail(RpcError.from(thrown));
   }
 }
@@ -151,22 +172,36 @@ function answer(call: ServerCall, value: unknown, failed: Failed): void {
   if (call.status !== "open") return;
   if (call.operation.oneWay) call.reply();
   else if (typeof value === "object" && value !== null) call.reply(value);
-  else failed(call, new TypeError(`the handler of ${call.path} must return a message, not ${value === null ? "null" : typeof value}`));
+  else
+    failed(
+      call,
+      new TypeError(`the handler of ${call.path} must return a message, not ${value === null ? "null" : typeof value}`),
+    );
 }
 
 async function startStream(run: (call: ServerCall) => unknown, call: ServerCall, failed: Failed): Promise<void> {
   try {
     let source = run(call);
     if (isPromiseLike(source)) source = await source;
-    if (!isStreamable(source)) throw new TypeError(`the handler of ${call.path} must return an AsyncIterable or Iterable of messages, not ${typeof source}`);
+    if (!isStreamable(source))
+      throw new TypeError(
+        `the handler of ${call.path} must return an AsyncIterable or Iterable of messages, not ${typeof source}`,
+      );
     await call.replyAll(source);
   } catch (thrown) {
     failed(call, thrown);
   }
 }
 
-function intercepted(interceptors: readonly Interceptor[], handler: object, implementation: HandlerMethod, clientStreams: boolean): (call: ServerCall) => unknown {
-  const run = compose(interceptors, ({ request, context }) => implementation.call(handler, request, context as ServerCall));
+function intercepted(
+  interceptors: readonly Interceptor[],
+  handler: object,
+  implementation: HandlerMethod,
+  clientStreams: boolean,
+): (call: ServerCall) => unknown {
+  const run = compose(interceptors, ({ request, context }) =>
+    implementation.call(handler, request, context as ServerCall),
+  );
   return (call) => {
     const { method, path, metadata, items } = call;
     const request = clientStreams ? call.requests : call.request;
@@ -176,7 +211,11 @@ function intercepted(interceptors: readonly Interceptor[], handler: object, impl
 
 /** A member of the handler or of its class, but none that every object has. */
 function memberOf(handler: object, name: string): unknown {
-  for (let holder: object | null = handler; holder && holder !== Object.prototype; holder = Object.getPrototypeOf(holder) as object | null) {
+  for (
+    let holder: object | null = handler;
+    holder && holder !== Object.prototype;
+    holder = Object.getPrototypeOf(holder) as object | null
+  ) {
     if (Object.hasOwn(holder, name)) return (handler as Record<string, unknown>)[name];
   }
   return undefined;
@@ -186,4 +225,3 @@ function errorId(): string {
   const bytes = globalThis.crypto.getRandomValues(new Uint8Array(6));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
-

@@ -36,7 +36,10 @@ export class EndCounters {
 }
 
 /** The times of a session, checked. */
-export function sessionTimes({ pingIntervalMs = 15_000, pingTimeoutMs = 45_000, drainTimeoutMs }: EndOptions): { pingIntervalMs: number; pingTimeoutMs: number } {
+export function sessionTimes({ pingIntervalMs = 15_000, pingTimeoutMs = 45_000, drainTimeoutMs }: EndOptions): {
+  pingIntervalMs: number;
+  pingTimeoutMs: number;
+} {
   checkTimeout("pingIntervalMs", pingIntervalMs);
   checkTimeout("pingTimeoutMs", pingTimeoutMs);
   if (drainTimeoutMs !== undefined) checkTimeout("drainTimeoutMs", drainTimeoutMs);
@@ -45,11 +48,14 @@ export function sessionTimes({ pingIntervalMs = 15_000, pingTimeoutMs = 45_000, 
 
 /** Throws TypeError for an address that the binding's transport cannot use. */
 export function checkAddress({ stack: { transport } }: BindingLike, address: unknown, mode: "bind" | "connect"): void {
-  if (typeof address !== "string") throw new TypeError(`an address must be a string such as "tcp://127.0.0.1:5555", not ${typeof address}`);
+  if (typeof address !== "string")
+    throw new TypeError(`an address must be a string such as "tcp://127.0.0.1:5555", not ${typeof address}`);
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(address)?.[1]?.toLowerCase();
   if (scheme === undefined || !transport.schemes.includes(scheme)) {
     const known = transport.schemes.map((name) => `${name}://`).join(", ");
-    throw new TypeError(`"${address}" is no address of the ${transport.name} transport, whose addresses begin with ${known}`);
+    throw new TypeError(
+      `"${address}" is no address of the ${transport.name} transport, whose addresses begin with ${known}`,
+    );
   }
   transport.check(address, mode);
 }

@@ -3,8 +3,8 @@ import type { BindingLike, BindingStack, StackParts } from "./binding.ts";
 import type { CallOptions } from "./call-options.ts";
 import { Channel } from "./channel.ts";
 import type { ChannelOptions } from "./channel.ts";
-import { clientMethod } from "./caller.ts";
-import type { ClientMethod } from "./caller.ts";
+import { clientMethod } from "./client-method.ts";
+import type { ClientMethod } from "./client-method.ts";
 import type { Contract, MethodDescriptor, MethodKind } from "./contract.ts";
 import { Message, rawType } from "./message.ts";
 import { Metadata } from "./metadata.ts";
@@ -69,14 +69,21 @@ export class RequestChannel implements AsyncDisposable {
       options.onHeader?.(header);
     };
     return new Promise((resolve, reject) => {
-      const settle = { resolve: (body: unknown) => resolve(new Message(body as Uint8Array, { path: message.path, headers })), reject };
+      const settle = {
+        resolve: (body: unknown) => resolve(new Message(body as Uint8Array, { path: message.path, headers })),
+        reject,
+      };
       this.#channel.start(method, { ...given, request: message.body, options: { ...options, onHeader } }, settle);
     });
   }
 
   /** Opens an exchange of any number of messages both ways with the method named by `path`. */
   exchange(path: string, options: CallOptions = {}): Exchange {
-    const { method, given } = this.#prepare({ path, headers: Metadata.from(options.metadata ?? {}) }, "bidi_stream", options);
+    const { method, given } = this.#prepare(
+      { path, headers: Metadata.from(options.metadata ?? {}) },
+      "bidi_stream",
+      options,
+    );
     const outgoing = new MessageQueue();
     const call = this.#channel.start(method, { ...given, request: outgoing });
     return new Exchange(outgoing, call.responses as Inbound<Uint8Array>, path);
@@ -143,7 +150,8 @@ export class Exchange implements AsyncIterable<Message>, AsyncDisposable {
 
 function rawMethod(path: string, kind: MethodKind): ClientMethod {
   const [service = "", name = ""] = path.split("/");
-  if (service === "" || name === "") throw new TypeError(`"${path}" is no path of a method, which look like package.Service/Method`);
+  if (service === "" || name === "")
+    throw new TypeError(`"${path}" is no path of a method, which look like package.Service/Method`);
   const descriptor: MethodDescriptor = { name, localName: name, kind, input: rawType, output: rawType };
   const contract: Contract = { typeName: service, methods: [descriptor] };
   return clientMethod(contract, descriptor);

@@ -16,7 +16,10 @@ export interface FullReply<T> {
  * `const { message, trailer } = await full((options) => greeter.sayHello({ name: "Ada" }, options))`.
  * The function must pass the options on; `options` here are passed along with them. Rejects as the call does.
  */
-export async function full<Reply>(call: (options: CallOptions) => Promise<Reply>, options: CallOptions = {}): Promise<FullReply<Reply>> {
+export async function full<Reply>(
+  call: (options: CallOptions) => Promise<Reply>,
+  options: CallOptions = {},
+): Promise<FullReply<Reply>> {
   let header = new Metadata();
   let trailer = new Metadata();
   let peer: Peer = { address: "" };

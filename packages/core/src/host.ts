@@ -53,7 +53,8 @@ export class ServiceHost extends Lifecycle {
   constructor(options: ServiceHostOptions & { readonly binding: BindingLike | BindingChoice }) {
     super();
     const { binding, maxConcurrentCalls = 10_000 } = options;
-    if (!(maxConcurrentCalls > 0)) throw new TypeError(`maxConcurrentCalls must be a number above 0, not ${String(maxConcurrentCalls)}`);
+    if (!(maxConcurrentCalls > 0))
+      throw new TypeError(`maxConcurrentCalls must be a number above 0, not ${String(maxConcurrentCalls)}`);
     this.#options = options;
     this.#choose = typeof binding === "function" ? binding : () => binding;
     this.#limits = toLimits(options.limits);
@@ -79,7 +80,11 @@ export class ServiceHost extends Lifecycle {
    * Adds a service with the handler that implements it: an object, or an instance of a class. Throws TypeError if
    * methods are missing (see `partial`), and Error once the host is open.
    */
-  serve<Handler extends object>(contract: Contract<unknown, Handler>, handler: Handler, options: ServeOptions = {}): this {
+  serve<Handler extends object>(
+    contract: Contract<unknown, Handler>,
+    handler: Handler,
+    options: ServeOptions = {},
+  ): this {
     if (this.state !== "created") throw new Error(`services are added before the host is opened; it is ${this.state}`);
     this.#dispatcher.add(contract, handler, [...(this.#options.interceptors ?? []), ...(options.interceptors ?? [])]);
     return this;
@@ -100,7 +105,8 @@ export class ServiceHost extends Lifecycle {
   }
 
   protected async onOpen(): Promise<void> {
-    if (this.#dispatcher.services.length === 0) throw new Error("the host serves nothing yet: call serve(contract, handler) before open");
+    if (this.#dispatcher.services.length === 0)
+      throw new Error("the host serves nothing yet: call serve(contract, handler) before open");
     try {
       for (const endpoint of this.#endpoints) await this.#attach(endpoint);
     } catch (error) {
@@ -148,5 +154,8 @@ export class ServiceHost extends Lifecycle {
 
 function logFailure(error: unknown, { path, id }: HandlerFailure): void {
   // eslint-disable-next-line no-console -- the default of onError: what callers do not get to see must be seen somewhere
-  console.error(`zerobind: ${path === "" ? "an internal error" : `the handler of ${path} failed`}${id === undefined ? "" : ` (error id ${id})`}:`, error);
+  console.error(
+    `zerobind: ${path === "" ? "an internal error" : `the handler of ${path} failed`}${id === undefined ? "" : ` (error id ${id})`}:`,
+    error,
+  );
 }

@@ -45,9 +45,24 @@ export { Message } from "./message.ts";
 export type { MessageParts } from "./message.ts";
 export { Lifecycle } from "./lifecycle.ts";
 export { protobuf } from "./binding.ts";
-export type { BindingLike, BindingStack, EncoderElement, MessageElement, StackParts, TransportElement } from "./binding.ts";
+export type {
+  BindingLike,
+  BindingStack,
+  EncoderElement,
+  MessageElement,
+  StackParts,
+  TransportElement,
+} from "./binding.ts";
 export type { BindingChoice, EndOptions } from "./end.ts";
-export type { AttachOptions, Attachment, AttachmentListener, Link, LinkReceiver, PlainRequest, Transport } from "./transport.ts";
+export type {
+  AttachOptions,
+  Attachment,
+  AttachmentListener,
+  Link,
+  LinkReceiver,
+  PlainRequest,
+  Transport,
+} from "./transport.ts";
 export { metadataFromEntries, metadataToEntries } from "./metadata.ts";
 export { PlainHeader } from "./gen/zerobind/v1/wire.pb.ts";
 export { Status as StatusMessage } from "./gen/google/rpc/status.pb.ts";

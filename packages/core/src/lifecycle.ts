@@ -44,7 +44,11 @@ export abstract class Lifecycle implements AsyncDisposable {
   /** Ends at once: what is under way fails. Resources are freed asynchronously; `closed` tells when. */
   abort(reason?: unknown): void {
     if (this.#state === "opening" || this.#state === "closing") this.onAbort();
-    void this.#end({ kind: "aborted", message: "aborted by its owner", ...(reason === undefined ? {} : { error: reason }) });
+    void this.#end({
+      kind: "aborted",
+      message: "aborted by its owner",
+      ...(reason === undefined ? {} : { error: reason }),
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -33,7 +33,9 @@ export const defaultLimits: Limits = {
 export function toLimits(given: Partial<Limits> = {}): Limits {
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(defaultLimits, name)) {
-      throw new TypeError(`there is no limit ${JSON.stringify(name)}; there are ${Object.keys(defaultLimits).join(", ")}`);
+      throw new TypeError(
+        `there is no limit ${JSON.stringify(name)}; there are ${Object.keys(defaultLimits).join(", ")}`,
+      );
     }
     if (value !== undefined && !(Number.isInteger(value) && value > 0 && value <= 0xffffffff)) {
       throw new TypeError(`limit ${name} must be a whole number from 1 to 4294967295, not ${String(value)}`);

@@ -22,14 +22,18 @@ export function memory(): TransportElement {
     check,
     attach(address, options, listener) {
       check(address, options.mode);
-      return Promise.resolve(options.mode === "bind" ? bind(address, listener) : new MemoryConnector(address, options, listener));
+      return Promise.resolve(
+        options.mode === "bind" ? bind(address, listener) : new MemoryConnector(address, options, listener),
+      );
     },
   };
 }
 
 function check(address: string, mode: AttachOptions["mode"]): void {
-  if (!/^memory:\/\/\S+$/.test(address)) throw new TypeError(`"${address}" is no address of the memory transport, which look like memory://name`);
-  if (mode === "connect" && address === "memory://*") throw new TypeError(`"${address}" can only be bound; connect to the address that the host tells`);
+  if (!/^memory:\/\/\S+$/.test(address))
+    throw new TypeError(`"${address}" is no address of the memory transport, which look like memory://name`);
+  if (mode === "connect" && address === "memory://*")
+    throw new TypeError(`"${address}" can only be bound; connect to the address that the host tells`);
 }
 
 function bind(address: string, listener: AttachmentListener): Attachment {

@@ -1,6 +1,6 @@
 import { Metadata } from "./metadata.ts";
 import type { MessageType } from "./contract.ts";
-import { BinaryReader, BinaryWriter } from "./wire.ts";
+import { BinaryWriter } from "./wire.ts";
 import { FrameReader } from "./records.ts";
 
 /** The parts of a message besides its body. */
@@ -41,12 +41,12 @@ export const rawType: MessageType<Uint8Array> = {
   $type: "bytes",
   encode: (body, writer = new BinaryWriter()) => writer.raw(body),
   decode(input, length) {
-    if (!(input instanceof BinaryReader)) return input.slice();
+    if (input instanceof Uint8Array) return input.slice();
+    if (!(input instanceof FrameReader)) throw new TypeError("raw bodies can only be read from a FrameReader");
     const end = length === undefined ? input.len : input.pos + length;
-    const frame = (input as FrameReader).frame;
-    const body = frame.slice(input.pos, end);
+    const body = input.frame.slice(input.pos, end);
     input.pos = end;
     return body;
   },
-  fromPartial: (body) => body as Uint8Array,
+  fromPartial: (body) => body,
 };

@@ -10,7 +10,7 @@ export type MetadataInit =
   | Iterable<readonly [string, MetadataValue]>;
 
 const validKey = /^[0-9a-z_.-]+$/;
-// eslint-disable-next-line no-control-regex -- control characters are what it looks for
+
 const controlCharacter = /[\u0000-\u001f\u007f]/;
 const encoder = new TextEncoder();
 
@@ -134,7 +134,9 @@ function checkKey(key: string): string {
     throw new TypeError(`metadata key ${JSON.stringify(key.slice(0, 80))} may only have the characters 0-9 a-z _ . -`);
   }
   if (name.startsWith("zb-")) {
-    throw new TypeError(`metadata key "${name.slice(0, 80)}" is reserved: keys that begin with "zb-" belong to the framework`);
+    throw new TypeError(
+      `metadata key "${name.slice(0, 80)}" is reserved: keys that begin with "zb-" belong to the framework`,
+    );
   }
   return name;
 }
@@ -145,7 +147,9 @@ function checkValue(name: string, value: unknown): void {
     throw new TypeError(`metadata "${name}" must be a Uint8Array since its key ends in "-bin", not ${typeof value}`);
   }
   if (typeof value !== "string") {
-    throw new TypeError(`metadata "${name}" must be a string, not ${typeof value}; bytes need a key that ends in "-bin"`);
+    throw new TypeError(
+      `metadata "${name}" must be a string, not ${typeof value}; bytes need a key that ends in "-bin"`,
+    );
   }
   if (controlCharacter.test(value)) {
     throw new TypeError(

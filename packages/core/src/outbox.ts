@@ -112,7 +112,7 @@ export class Outbox {
     const held = this.#held.size > 0 && this.#held.has(record.callId);
     if (!held && bodyLength <= attachBytes && metaLength < longMeta) {
       writer.recordHeader(start, record.type, record.flags, metaLength, record.callId, record.aux);
-      this.#wrote();
+      this.#wrote(writer);
     } else this.#writeLarge(writer, record, start, metaLength, bodyLength);
     return bodyLength;
   }
@@ -162,9 +162,9 @@ export class Outbox {
     this.#held.clear();
   }
 
-  #wrote(): void {
+  #wrote(writer: BatchWriter): void {
     this.#count += 1;
-    if (this.#count >= flushRecords || this.#writer!.position >= flushBytes) this.flush();
+    if (this.#count >= flushRecords || writer.position >= flushBytes) this.flush();
     else if (!this.#scheduled) this.#schedule();
   }
 
@@ -175,7 +175,13 @@ export class Outbox {
   }
 
   /** Moves the body into attachments of at most one fragment each, and sends or holds them. */
-  #writeLarge(writer: BatchWriter, record: OutgoingRecord, start: number, metaLength: number, bodyLength: number): void {
+  #writeLarge(
+    writer: BatchWriter,
+    record: OutgoingRecord,
+    start: number,
+    metaLength: number,
+    bodyLength: number,
+  ): void {
     const attached = bodyLength > attachBytes || (metaLength >= longMeta && bodyLength > 0);
     const body = attached ? writer.cut(start + recordHeaderBytes + metaLength) : undefined;
     const metaField = metaLength >= longMeta ? longMeta : metaLength;
@@ -195,7 +201,7 @@ export class Outbox {
   #sendOrHold(writer: BatchWriter, start: number, callId: number, attachment: Uint8Array | undefined): void {
     if (!this.#held.has(callId) && (attachment === undefined || (this.windowBytes > 0 && this.#held.size === 0))) {
       if (attachment) this.#attach(attachment);
-      this.#wrote();
+      this.#wrote(writer);
       return;
     }
     this.#hold(callId, { head: writer.cut(start), attachment });

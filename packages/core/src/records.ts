@@ -51,7 +51,15 @@ export const Flag = {
 } as const;
 
 /** Reasons of a REFUSE that names no call. */
-export const RefuseReason = { VERSION: 1, DRAINING: 2, UNAUTHENTICATED: 3, EXHAUSTED: 4, UNKNOWN_SESSION: 5, MISMATCH: 6, MALFORMED: 7 } as const;
+export const RefuseReason = {
+  VERSION: 1,
+  DRAINING: 2,
+  UNAUTHENTICATED: 3,
+  EXHAUSTED: 4,
+  UNKNOWN_SESSION: 5,
+  MISMATCH: 6,
+  MALFORMED: 7,
+} as const;
 
 /** A peer sent bytes that are no batch of this protocol. */
 export class WireError extends Error {
@@ -102,7 +110,8 @@ export class BatchReader {
     if (frame === undefined || frame.byteLength < batchHeaderBytes || frame[0] !== nativeMark) {
       throw new WireError("it does not begin with the header of a batch");
     }
-    if (frame[1] !== wireVersion) throw new WireError(`version ${frame[1]} of the protocol is not known, only ${wireVersion}`);
+    if (frame[1] !== wireVersion)
+      throw new WireError(`version ${frame[1]} of the protocol is not known, only ${wireVersion}`);
     this.#frames = frames;
     this.#inline = this.#body = new FrameReader(frame);
     this.#view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
@@ -149,7 +158,8 @@ export class BatchReader {
     } catch (cause) {
       throw new WireError("the meta of a record cannot be decoded", { cause });
     }
-    if (this.#inline.pos !== this.metaStart + this.metaLength) throw new WireError("the meta of a record runs over its end");
+    if (this.#inline.pos !== this.metaStart + this.metaLength)
+      throw new WireError("the meta of a record runs over its end");
     return value;
   }
 

@@ -21,7 +21,10 @@ export interface ReplyChannelOptions extends EndOptions {
 }
 
 /** What `tryReceiveRequest` found. */
-export type ReceiveResult = { readonly status: "request"; readonly context: RequestContext } | { readonly status: "timeout" } | { readonly status: "closed" };
+export type ReceiveResult =
+  | { readonly status: "request"; readonly context: RequestContext }
+  | { readonly status: "timeout" }
+  | { readonly status: "closed" };
 
 /**
  * The callee's half of a call at the level of messages: a request that is answered exactly once, whenever that may be.
@@ -154,8 +157,12 @@ export class ReplyChannel extends Lifecycle implements OperationTable, AsyncIter
     if (context) return Promise.resolve({ status: "request", context });
     if (this.state === "closing" || this.state === "closed") return Promise.resolve({ status: "closed" });
     return new Promise((resolve) => {
-      const timer = timeoutMs === Infinity ? undefined : setTimeout(() => settle({ status: "timeout" }), Math.min(timeoutMs, 0x7fffffff));
-      const waiter = (next: RequestContext | undefined): void => settle(next ? { status: "request", context: next } : { status: "closed" });
+      const timer =
+        timeoutMs === Infinity
+          ? undefined
+          : setTimeout(() => settle({ status: "timeout" }), Math.min(timeoutMs, 0x7fffffff));
+      const waiter = (next: RequestContext | undefined): void =>
+        settle(next ? { status: "request", context: next } : { status: "closed" });
       const settle = (result: ReceiveResult): void => {
         clearTimeout(timer);
         this.#waiters.delete(waiter);
@@ -171,8 +178,22 @@ export class ReplyChannel extends Lifecycle implements OperationTable, AsyncIter
 
   resolve(path: string): Operation {
     const [, name = ""] = path.split("/");
-    const descriptor: MethodDescriptor = { name, localName: name, kind: "bidi_stream", input: rawType, output: rawType };
-    return { path, descriptor, clientStreams: true, serverStreams: true, oneWay: false, plain: true, start: (call) => void this.#receive(call) };
+    const descriptor: MethodDescriptor = {
+      name,
+      localName: name,
+      kind: "bidi_stream",
+      input: rawType,
+      output: rawType,
+    };
+    return {
+      path,
+      descriptor,
+      clientStreams: true,
+      serverStreams: true,
+      oneWay: false,
+      plain: true,
+      start: (call) => void this.#receive(call),
+    };
   }
 
   admit(): RpcError | undefined {
@@ -181,7 +202,10 @@ export class ReplyChannel extends Lifecycle implements OperationTable, AsyncIter
       this.#undelivered += 1;
       return undefined;
     }
-    return new RpcError(Status.RESOURCE_EXHAUSTED, `${this.#undelivered} requests wait to be received, as many as the server allows (its option maxQueuedRequests)`);
+    return new RpcError(
+      Status.RESOURCE_EXHAUSTED,
+      `${this.#undelivered} requests wait to be received, as many as the server allows (its option maxQueuedRequests)`,
+    );
   }
 
   released(): void {
@@ -222,7 +246,10 @@ export class ReplyChannel extends Lifecycle implements OperationTable, AsyncIter
       this.#undelivered -= 1;
       return;
     }
-    const context = new RequestContext(call, new Message(first.done ? new Uint8Array() : (first.value as Uint8Array), parts));
+    const context = new RequestContext(
+      call,
+      new Message(first.done ? new Uint8Array() : (first.value as Uint8Array), parts),
+    );
     this.#queue.push(context);
     const [waiter] = this.#waiters;
     if (!waiter) return;

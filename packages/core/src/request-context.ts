@@ -4,11 +4,13 @@ import type { CallPort } from "./call-half.ts";
 import { ContextItems } from "./context.ts";
 import type { OperationContext, Peer } from "./context.ts";
 import type { AnyMessageType, MethodDescriptor } from "./contract.ts";
-import { DataHeader, EndHeader } from "./gen/zerobind/v1/wire.pb.ts";
-import { Metadata, metadataToEntries } from "./metadata.ts";
+import { EndHeader } from "./gen/zerobind/v1/wire.pb.ts";
+import { HandlerSignal } from "./handler-signal.ts";
+import { Metadata } from "./metadata.ts";
 import type { MetadataInit } from "./metadata.ts";
 import { Flag, RecordType } from "./records.ts";
 import type { BatchReader } from "./records.ts";
+import { ReplyBlocks } from "./reply-blocks.ts";
 import { RpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
 import { pump } from "./stream.ts";
@@ -60,17 +62,14 @@ export class ServerCall extends CallHalf implements OperationContext {
   request: unknown = undefined;
   /** How the call stands; `aborted` means that nobody waits for an answer. */
   status: "open" | "replied" | "aborted" = "open";
-  header: Metadata | undefined;
-  trailer: Metadata | undefined;
-
+  /** What is sent along with the reply; made when first used. */
+  #blocks: ReplyBlocks | undefined;
   readonly #owner: CalleeOwner;
   readonly #deadlineMs: number;
   readonly #instead: ReplyInstead | undefined;
   #metadata: Metadata | undefined;
   #items: ContextItems | undefined;
-  #controller: AbortController | undefined;
-  #abortReason: RpcError | undefined;
-  #headerSent = false;
+  readonly #signal = new HandlerSignal();
   #hasRequest = false;
 
   constructor(owner: CalleeOwner, port: CallPort, id: number, head: CallHead, instead?: ReplyInstead) {
@@ -107,55 +106,50 @@ export class ServerCall extends CallHalf implements OperationContext {
   }
 
   get signal(): AbortSignal {
-    if (!this.#controller) {
-      this.#controller = new AbortController();
-      if (this.#abortReason) this.#controller.abort(this.#abortReason);
-    }
-    return this.#controller.signal;
+    return this.#signal.signal;
   }
 
   /** The requests, where they stream. */
   get requests(): Inbound<unknown> {
-    return this.inbound!;
+    if (!this.inbound) throw new Error(`${this.path} has no stream of requests`);
+    return this.inbound;
   }
 
   timeRemainingMs(): number {
     return Math.max(this.#deadlineMs - now(), 0);
   }
 
+  get blocks(): ReplyBlocks {
+    return (this.#blocks ??= new ReplyBlocks(this.path, this.port.peerLimits.maxMetadataBytes));
+  }
+
   setHeader(header: MetadataInit): void {
-    if (this.#headerSent) throw new Error(`the header of ${this.path} was already sent`);
-    this.header = this.#checkBlock("header", header);
+    this.blocks.setHeader(header);
   }
 
   sendHeader(): void {
-    if (this.ended || this.#headerSent || this.#instead) return;
-    this.header ??= new Metadata();
-    this.record(RecordType.DATA, 0, 0, this.dataMeta());
+    if (this.ended || this.#instead || this.blocks.headerSent) return;
+    this.blocks.header ??= new Metadata();
+    this.record(RecordType.DATA, 0, 0, this.blocks.dataMeta());
   }
 
   setTrailer(trailer: MetadataInit): void {
-    this.trailer = this.#checkBlock("trailer", trailer);
+    this.blocks.setTrailer(trailer);
   }
 
   /** Takes the CALL record and starts the operation if it can start. */
   open(batch: BatchReader): void {
-    const { clientStreams, start } = this.operation;
-    if (clientStreams) start.call(this.operation, this);
+    if (this.operation.clientStreams) this.operation.start(this);
     if (!this.ended) this.receive(batch);
   }
 
   /** One record of the caller about this call. */
   receive(batch: BatchReader): void {
     if (batch.type === RecordType.CANCEL) {
-      const expired = batch.aux === Status.DEADLINE_EXCEEDED;
-      this.abort(
-        expired
-          ? new RpcError(Status.DEADLINE_EXCEEDED, "the caller's deadline has passed")
-          : new RpcError(Status.CANCELLED, "the caller has cancelled the call"),
-      );
+      this.abort(whyCancelled(batch.aux));
     } else if (batch.type === RecordType.CREDIT) this.onCredit(batch);
-    else if (this.receivePayload(batch) && (batch.flags & Flag.END) !== 0 && (batch.flags & Flag.MORE) === 0) this.#onHalfClose();
+    else if (this.receivePayload(batch) && (batch.flags & Flag.END) !== 0 && (batch.flags & Flag.MORE) === 0)
+      this.#onHalfClose();
   }
 
   /** Takes a request that is there as a whole and not as a record. */
@@ -179,14 +173,13 @@ export class ServerCall extends CallHalf implements OperationContext {
     return "sent";
   }
 
-  /** The encoded reply, for an answer that is not a record. Throws what the encoder throws. */
-  encodeReply(value: unknown): Uint8Array {
-    return encodeBody(this.port!.codec, this.outboundType, value);
-  }
-
-  /** What `encodeReply` threw, as a status. */
-  replyError(error: unknown): RpcError {
-    return this.encodeError(error);
+  /** The encoded reply, for an answer that is not a record; or, if it cannot be encoded, the status to give instead. */
+  encodeReply(value: unknown): Uint8Array | RpcError {
+    try {
+      return encodeBody(this.port.codec, this.outboundType, value);
+    } catch (error) {
+      return this.encodeError(error);
+    }
   }
 
   /** Streams the replies of a source, then ends the call. Rejects with what the source throws. */
@@ -198,10 +191,8 @@ export class ServerCall extends CallHalf implements OperationContext {
   abort(reason: RpcError): void {
     if (this.status !== "open") return;
     this.status = "aborted";
-    this.#abortReason = reason;
     this.#finished();
-    this.inbound?.abort(reason);
-    this.#controller?.abort(reason);
+    this.#stopHandler(reason);
   }
 
   failHere(error: RpcError): void {
@@ -211,11 +202,12 @@ export class ServerCall extends CallHalf implements OperationContext {
   }
 
   left(): void {
-    // A handler may stop reading its requests and still answer; what comes later is dropped.
+    // A handler may stop reading and still answer; what comes later is dropped.
   }
 
   onDeadline(): void {
-    const error = new RpcError(Status.DEADLINE_EXCEEDED, `the deadline of ${this.path} passed before the handler had answered`);
+    const text = `the deadline of ${this.path} passed before the handler had answered`;
+    const error = new RpcError(Status.DEADLINE_EXCEEDED, text);
     // The caller at the other end of a session has a deadline of its own and knows more about it.
     if (this.#instead) this.failHere(error);
     else this.abort(error);
@@ -239,9 +231,7 @@ export class ServerCall extends CallHalf implements OperationContext {
   }
 
   protected override dataMeta(): [AnyMessageType, unknown] | undefined {
-    if (this.#headerSent || !this.header) return undefined;
-    this.#headerSent = true;
-    return [DataHeader, { header: metadataToEntries(this.header) }];
+    return this.#blocks?.dataMeta();
   }
 
   #onHalfClose(): void {
@@ -263,7 +253,13 @@ export class ServerCall extends CallHalf implements OperationContext {
     else if (error) this.#sendStatus(error);
     else {
       const body: [AnyMessageType, unknown] | undefined = value === undefined ? undefined : [this.outboundType, value];
-      const bytes = this.record(RecordType.END, body ? Flag.END | Flag.MESSAGE : Flag.END, Status.OK, this.#endMeta(), body);
+      const bytes = this.record(
+        RecordType.END,
+        body ? Flag.END | Flag.MESSAGE : Flag.END,
+        Status.OK,
+        this.#endMeta(),
+        body,
+      );
       // A reply that cannot be encoded has already been answered by its error.
       if (bytes < 0) return;
       this.status = "replied";
@@ -280,38 +276,25 @@ export class ServerCall extends CallHalf implements OperationContext {
   }
 
   #endMeta(error?: RpcError): [AnyMessageType, unknown] | undefined {
-    const header = this.#headerSent ? undefined : this.header;
-    const trailer = error?.trailer ?? this.trailer;
-    if (!error && !header && !trailer) return undefined;
-    const meta = {
-      message: error?.message ?? "",
-      details: error?.details ?? [],
-      header: header ? metadataToEntries(header) : [],
-      trailer: trailer ? metadataToEntries(trailer) : [],
-    };
-    return [EndHeader, meta];
+    return error || this.#blocks ? this.blocks.endMeta(error) : undefined;
   }
 
   #stopHandler(reason: RpcError): void {
-    this.#abortReason = reason;
     this.inbound?.abort(reason);
-    this.#controller?.abort(reason);
+    this.#signal.abort(reason);
   }
 
   #finished(): void {
     this.finish();
     // What is still held back of a reply must leave, since its last record is the end; nobody wants that of an aborted call.
-    if (this.status === "aborted") this.port?.outbox.forget(this.id);
+    if (this.status === "aborted") this.port.outbox.forget(this.id);
     this.#owner.wheel.remove(this);
     this.#owner.finished(this);
   }
+}
 
-  #checkBlock(name: string, init: MetadataInit): Metadata {
-    const block = Metadata.from(init);
-    const limit = this.port!.peerLimits.maxMetadataBytes;
-    if (block.byteLength > limit) {
-      throw new RangeError(`the ${name} of ${this.path} has ${block.byteLength} bytes, more than the ${limit} that the caller accepts (its limit maxMetadataBytes)`);
-    }
-    return block;
-  }
+/** The reason that a CANCEL gives, for the handler. */
+function whyCancelled(code: number): RpcError {
+  if (code === Status.DEADLINE_EXCEEDED) return new RpcError(code, "the caller's deadline has passed");
+  return new RpcError(Status.CANCELLED, "the caller has cancelled the call");
 }

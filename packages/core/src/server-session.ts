@@ -53,7 +53,10 @@ export function quoted(name: string): string {
 
 /** The answer to a call of a method that is not there. */
 export function unimplemented(path: string): RpcError {
-  return new RpcError(Status.UNIMPLEMENTED, `this server has no method ${quoted(path)}; is its service served here, under this package name?`);
+  return new RpcError(
+    Status.UNIMPLEMENTED,
+    `this server has no method ${quoted(path)}; is its service served here, under this package name?`,
+  );
 }
 
 /** The serving end of a session: answers HELLO, then takes calls. */
@@ -158,13 +161,21 @@ export class ServerSession extends Session implements CalleeOwner {
     this.outbox.tag = (globalThis.crypto.getRandomValues(new Uint32Array(1))[0]! | 1) >>> 0;
     const { epoch, info } = this.#owner;
     const { maxConcurrentCalls } = this.limits;
-    const welcome: Welcome = { version: wireVersion, epoch, limits: this.limits, features: [], serverInfo: info, maxConcurrentCalls };
+    const welcome: Welcome = {
+      version: wireVersion,
+      epoch,
+      limits: this.limits,
+      features: [],
+      serverInfo: info,
+      maxConcurrentCalls,
+    };
     this.writeControl(RecordType.WELCOME, 0, 0, [Welcome, welcome]);
   }
 
   #mismatch(hello: Hello): string | undefined {
     const { encoding, elements } = this.settings;
-    if (hello.encoding !== encoding) return `the server encodes messages as ${encoding}, the client as ${quoted(hello.encoding)}`;
+    if (hello.encoding !== encoding)
+      return `the server encodes messages as ${encoding}, the client as ${quoted(hello.encoding)}`;
     const [here, there] = [elements.join(", "), hello.elements.join(", ")];
     if (here === there) return undefined;
     return `the message elements of the bindings differ: server [${here}], client [${quoted(there).slice(1, -1)}]`;
@@ -185,7 +196,12 @@ export class ServerSession extends Session implements CalleeOwner {
     if (refusal) return this.#reject(batch, refusal);
     this.#lastCallId = id;
     const deadlineMs = batch.aux === 0 ? Infinity : now() + batch.aux;
-    const call = new ServerCall(this, this, id, { operation, peer: { address: this.link.remoteAddress }, metadata, deadlineMs });
+    const call = new ServerCall(this, this, id, {
+      operation,
+      peer: { address: this.link.remoteAddress },
+      metadata,
+      deadlineMs,
+    });
     this.#calls.set(id, call);
     this.watchPeer();
     call.open(batch);
@@ -198,9 +214,11 @@ export class ServerSession extends Session implements CalleeOwner {
     }
     // An entry has a few bytes around its key and value; anything far beyond the limit is not even decoded.
     const limit = this.limits.maxMetadataBytes;
-    if (batch.metaLength > 8 * limit + 2 * maxPathLength) return { operation: tooMuchMetadata(batch.metaLength, limit) };
+    if (batch.metaLength > 8 * limit + 2 * maxPathLength)
+      return { operation: tooMuchMetadata(batch.metaLength, limit) };
     const header = batch.meta(CallHeader);
-    const operation = header.path === "" ? this.#byNumber(header.methodNumber) : this.#byPath(header.path, header.methodNumber);
+    const operation =
+      header.path === "" ? this.#byNumber(header.methodNumber) : this.#byPath(header.path, header.methodNumber);
     if (header.metadata.length === 0) return { operation };
     let metadata: Metadata;
     try {
@@ -208,7 +226,9 @@ export class ServerSession extends Session implements CalleeOwner {
     } catch (cause) {
       throw new WireError(`the metadata of a call is not valid: ${(cause as Error).message}`, { cause });
     }
-    return metadata.byteLength > limit ? { operation: tooMuchMetadata(metadata.byteLength, limit) } : { operation, metadata };
+    return metadata.byteLength > limit
+      ? { operation: tooMuchMetadata(metadata.byteLength, limit) }
+      : { operation, metadata };
   }
 
   #byNumber(number: number): Operation | RpcError {
@@ -250,5 +270,8 @@ export class ServerSession extends Session implements CalleeOwner {
 }
 
 function tooMuchMetadata(bytes: number, limit: number): RpcError {
-  return new RpcError(Status.RESOURCE_EXHAUSTED, `the call has ${bytes} bytes of metadata, more than the ${limit} that the server accepts (its limit maxMetadataBytes)`);
+  return new RpcError(
+    Status.RESOURCE_EXHAUSTED,
+    `the call has ${bytes} bytes of metadata, more than the ${limit} that the server accepts (its limit maxMetadataBytes)`,
+  );
 }

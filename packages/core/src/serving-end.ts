@@ -132,7 +132,9 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
       message = this.#plain.codec.read(operation.descriptor.input, body, body.len);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
-      call.fail(new RpcError(Status.INTERNAL, `the second frame is no ${operation.descriptor.input.$type}: ${why}`, { cause }));
+      call.fail(
+        new RpcError(Status.INTERNAL, `the second frame is no ${operation.descriptor.input.$type}: ${why}`, { cause }),
+      );
       return;
     }
     // A REQ waits for its answer even where the contract has none.
@@ -177,7 +179,10 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     if (this.draining) return new RpcError(Status.UNAVAILABLE, "the server is closing");
     if (!operation) return undefined;
     if (!operation.plain) {
-      return new RpcError(Status.UNIMPLEMENTED, `${path} streams, which the plain profile cannot carry; call it with the native profile`);
+      return new RpcError(
+        Status.UNIMPLEMENTED,
+        `${path} streams, which the plain profile cannot carry; call it with the native profile`,
+      );
     }
     return this.admit(operation);
   }
@@ -234,16 +239,17 @@ class PlainReply implements ReplyInstead {
     if (call.operation.oneWay) return;
     if (error) {
       const { code, message, details } = error;
-      this.#request.fail(new RpcError(code, message, { details, header: call.header, trailer: error.trailer ?? call.trailer }));
+      this.#request.fail(
+        new RpcError(code, message, {
+          details,
+          header: call.blocks.header,
+          trailer: error.trailer ?? call.blocks.trailer,
+        }),
+      );
       return;
     }
-    let body: Uint8Array;
-    try {
-      body = call.encodeReply(value);
-    } catch (cause) {
-      this.#request.fail(call.replyError(cause));
-      return;
-    }
-    this.#request.reply(body, call.header, call.trailer);
+    const body = call.encodeReply(value);
+    if (body instanceof RpcError) this.#request.fail(body);
+    else this.#request.reply(body, call.blocks.header, call.blocks.trailer);
   }
 }

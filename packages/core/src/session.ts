@@ -149,7 +149,16 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
 
   /** Writes a record that has no body and belongs to no typed call. */
   protected writeControl(type: number, callId: number, aux: number, meta?: readonly [AnyMessageType, unknown]): void {
-    this.outbox.write({ type, flags: 0, callId, aux, metaType: meta?.[0], meta: meta?.[1], bodyType: undefined, body: undefined });
+    this.outbox.write({
+      type,
+      flags: 0,
+      callId,
+      aux,
+      metaType: meta?.[0],
+      meta: meta?.[1],
+      bodyType: undefined,
+      body: undefined,
+    });
   }
 
   /** The limits of the peer, from HELLO or WELCOME; what it does not say is taken to be the default. */
@@ -159,7 +168,10 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     this.peerLimits = limits as unknown as Limits;
     this.outbox.maxMessageBytes = this.peerLimits.maxMessageBytes;
     // Smaller pieces would only be a way to make this end keep many of them.
-    this.outbox.maxFragmentBytes = Math.max(Math.min(this.limits.maxFragmentBytes, this.peerLimits.maxFragmentBytes), attachBytes);
+    this.outbox.maxFragmentBytes = Math.max(
+      Math.min(this.limits.maxFragmentBytes, this.peerLimits.maxFragmentBytes),
+      attachBytes,
+    );
     this.outbox.windowBytes = this.peerLimits.sessionWindowBytes;
   }
 
@@ -176,7 +188,8 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
         return;
       default:
         if (batch.type >= RecordType.HELLO && batch.type <= RecordType.READY) this.onRecord(batch);
-        else if ((batch.flags & Flag.OPTIONAL) === 0) throw new WireError(`records of type ${batch.type} are not known`);
+        else if ((batch.flags & Flag.OPTIONAL) === 0)
+          throw new WireError(`records of type ${batch.type} are not known`);
     }
   }
 

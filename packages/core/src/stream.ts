@@ -2,9 +2,7 @@ import type { MessageInit } from "./contract.ts";
 
 /** Messages that a caller streams: any async iterable, iterable or ReadableStream. It is closed when the call ends early. */
 export type RequestStream<T> =
-  | AsyncIterable<MessageInit<T>>
-  | Iterable<MessageInit<T>>
-  | { getReader(): StreamReader<MessageInit<T>> };
+  AsyncIterable<MessageInit<T>> | Iterable<MessageInit<T>> | { getReader(): StreamReader<MessageInit<T>> };
 
 /** The part of a ReadableStream's reader that is used. */
 export interface StreamReader<T> {
@@ -204,7 +202,9 @@ function iterate(source: unknown): SourceIterator {
     if (Symbol.iterator in source) return (source as Iterable<unknown>)[Symbol.iterator]();
     if ("getReader" in source) return readerIterator((source as { getReader(): StreamReader<unknown> }).getReader());
   }
-  throw new TypeError(`a stream of messages must be an AsyncIterable, an Iterable or a ReadableStream, not ${typeof source}`);
+  throw new TypeError(
+    `a stream of messages must be an AsyncIterable, an Iterable or a ReadableStream, not ${typeof source}`,
+  );
 }
 
 /** ReadableStreams of some hosts cannot be iterated. */

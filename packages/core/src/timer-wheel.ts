@@ -72,7 +72,7 @@ export class TimerWheel {
   clear(): void {
     for (const [slot, head] of this.#slots.entries()) {
       if (!head) continue;
-      for (let entry: Timed | undefined = head; entry; ) {
+      for (let entry: Timed | undefined = head; entry;) {
         const { following }: Timed = entry;
         entry.previous = entry.following = undefined;
         entry.tick = 0;
@@ -111,7 +111,8 @@ export class TimerWheel {
   #expireSlot(slot: number, nowTick: number): void {
     // Callbacks may add and remove entries, so due ones are unlinked first, and each is checked again when its turn comes.
     let due: Timed[] | undefined;
-    for (let entry = this.#slots[slot]; entry; entry = entry.following) if (entry.tick <= nowTick) (due ??= []).push(entry);
+    for (let entry = this.#slots[slot]; entry; entry = entry.following)
+      if (entry.tick <= nowTick) (due ??= []).push(entry);
     if (!due) return;
     for (const entry of due) {
       if (entry.tick === 0 || entry.tick > nowTick) continue;

@@ -31,7 +31,7 @@ const json: EncoderElement = {
     const { frame } = reader as unknown as { frame: Uint8Array };
     const value: unknown = JSON.parse(new TextDecoder().decode(frame.subarray(reader.pos, reader.pos + length)));
     reader.pos += length;
-    return type.fromPartial(value);
+    return type.fromPartial(value) as unknown;
   },
 };
 
@@ -59,19 +59,31 @@ describe("a binding", () => {
   test("must be the same on both ends; the difference is named", async () => {
     const options = { connectTimeoutMs: 200 };
     const differing = await failureOf(callOver(binding(gzip, memory()), binding(memory()), options));
-    expect(differing).toMatchObject({ code: Status.UNAVAILABLE, message: expect.stringContaining("server [gzip], client []") });
+    expect(differing).toMatchObject({
+      code: Status.UNAVAILABLE,
+      message: expect.stringContaining("server [gzip], client []"),
+    });
     const encoded = await failureOf(callOver(binding(memory()), binding(json, memory()), options));
     expect(encoded.message).toContain('the server encodes messages as protobuf, the client as "json"');
   });
 
   test("an element that throws fails its call alone", async () => {
-    const broken: MessageElement = { ...gzip, name: "gzip", incoming: () => { throw new Error("bad seal"); } };
+    const broken: MessageElement = {
+      ...gzip,
+      name: "gzip",
+      incoming: () => {
+        throw new Error("bad seal");
+      },
+    };
     await using host = new ServiceHost({ binding: binding(broken, memory()) }).serve(Behavior, new BehaviorService());
     await host.open("memory://*");
     await using channel = new Channel(host.address, { binding: binding(gzip, memory()) });
     const client = channel.client(Behavior);
     for (let round = 0; round < 2; round++) {
-      expect(await failureOf(client.ping({}))).toMatchObject({ code: Status.INTERNAL, message: expect.stringContaining("bad seal") });
+      expect(await failureOf(client.ping({}))).toMatchObject({
+        code: Status.INTERNAL,
+        message: expect.stringContaining("bad seal"),
+      });
     }
   });
 
@@ -89,7 +101,9 @@ describe("a binding", () => {
   });
 
   test("refuses addresses that its transport does not understand", async () => {
-    expect(() => new Channel("tcp://127.0.0.1:1", { binding: binding(memory()) })).toThrow(/"tcp:\/\/127\.0\.0\.1:1" is no address of the memory transport/);
+    expect(() => new Channel("tcp://127.0.0.1:1", { binding: binding(memory()) })).toThrow(
+      /"tcp:\/\/127\.0\.0\.1:1" is no address of the memory transport/,
+    );
     expect(() => new Channel("memory://*", { binding: binding(memory()) })).toThrow("can only be bound");
     const host = new ServiceHost({ binding: binding(memory()) }).serve(Behavior, new BehaviorService());
     await expect(host.open("nonsense")).rejects.toThrow(TypeError);

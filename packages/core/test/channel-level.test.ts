@@ -7,7 +7,8 @@ import { failureOf } from "./support/failure.ts";
 
 const stack = binding(memory());
 const text = (message: Message): string => new TextDecoder().decode(message.body);
-const message = (body: string, headers?: Metadata): Message => new Message(new TextEncoder().encode(body), { path: "any.Service/Any", ...(headers ? { headers } : {}) });
+const message = (body: string, headers?: Metadata): Message =>
+  new Message(new TextEncoder().encode(body), { path: "any.Service/Any", ...(headers ? { headers } : {}) });
 
 /** A reply channel and a request channel to it. */
 async function openLevel() {
@@ -36,7 +37,11 @@ describe("reply channels", () => {
     expect(await two?.reply(message("reply to second"))).toBe("sent");
     expect(await one?.reply(message("reply to first", new Metadata({ done: "yes" })))).toBe("sent");
     const reply = await first;
-    expect([text(reply), reply.headers.get("done"), text(await second)]).toEqual(["reply to first", "yes", "reply to second"]);
+    expect([text(reply), reply.headers.get("done"), text(await second)]).toEqual([
+      "reply to first",
+      "yes",
+      "reply to second",
+    ]);
   });
 
   test("a receive that times out loses no request", async () => {

@@ -43,7 +43,9 @@ test("an idle channel and host over memory keep no process alive", async () => {
 });
 
 test("an open call keeps the process alive until its deadline", async () => {
-  const { stdout } = await runModule(`${contract} await client.never({}, { timeoutMs: 200 }).catch((error) => console.log(error.codeName));`);
+  const { stdout } = await runModule(
+    `${contract} await client.never({}, { timeoutMs: 200 }).catch((error) => console.log(error.codeName));`,
+  );
   expect(stdout).toBe("DEADLINE_EXCEEDED");
 });
 

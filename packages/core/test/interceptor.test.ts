@@ -8,12 +8,14 @@ const under = { binding: binding(memory()), address: () => "memory://*" };
 const userKey = new ContextKey<string>("user", "nobody");
 
 /** Writes down when it is passed. */
-const noting = (log: string[], name: string): Interceptor => async (call, next) => {
-  log.push(`${name} > ${call.side} ${call.path}`);
-  const reply = await next(call);
-  log.push(`${name} <`);
-  return reply;
-};
+const noting =
+  (log: string[], name: string): Interceptor =>
+  async (call, next) => {
+    log.push(`${name} > ${call.side} ${call.path}`);
+    const reply = await next(call);
+    log.push(`${name} <`);
+    return reply;
+  };
 
 describe("interceptors", () => {
   test("run around a call on both ends, the first outermost", async () => {
@@ -43,7 +45,10 @@ describe("interceptors", () => {
     };
     const seen: unknown[] = [];
     const look: Interceptor = (call, next) => (seen.push(call.metadata.get("attempt")), next(call));
-    await using pair = await openPair(under, { channel: { interceptors: [retry, flaky] }, host: { interceptors: [look] } });
+    await using pair = await openPair(under, {
+      channel: { interceptors: [retry, flaky] },
+      host: { interceptors: [look] },
+    });
     expect(await pair.client.ping({ sequence: 1 })).toEqual({ sequence: 42 });
     expect(seen).toEqual(["2"]);
     const cached: Interceptor = () => Promise.resolve({ sequence: 99 });
@@ -58,9 +63,15 @@ describe("interceptors", () => {
       return next(call);
     };
     const users: string[] = [];
-    const inner: Interceptor = (call, next) => (users.push(call.items.get(userKey), call.context?.items.get(userKey) ?? ""), next(call));
+    const inner: Interceptor = (call, next) => (
+      users.push(call.items.get(userKey), call.context?.items.get(userKey) ?? ""),
+      next(call)
+    );
     await using pair = await openPair(under, { host: { interceptors: [guard, inner] } });
-    expect(await failureOf(pair.client.echo({}))).toMatchObject({ code: Status.UNAUTHENTICATED, message: "who are you?" });
+    expect(await failureOf(pair.client.echo({}))).toMatchObject({
+      code: Status.UNAUTHENTICATED,
+      message: "who are you?",
+    });
     expect(pair.service.entered.size).toBe(0);
     await pair.client.echo({}, { metadata: new Metadata({ token: "let me in" }) });
     expect(users).toEqual(["ada", "ada"]);

@@ -6,7 +6,12 @@ describe("metadata", () => {
     const metadata = new Metadata({ "X-Tag": ["a", "b"], other: "c" });
     metadata.append("x-tag", "d");
     expect(metadata.getAll("X-TAG")).toEqual(["a", "b", "d"]);
-    expect([...metadata]).toEqual([["x-tag", "a"], ["x-tag", "b"], ["x-tag", "d"], ["other", "c"]]);
+    expect([...metadata]).toEqual([
+      ["x-tag", "a"],
+      ["x-tag", "b"],
+      ["x-tag", "d"],
+      ["other", "c"],
+    ]);
     expect(metadata.set("x-tag", "e").getAll("x-tag")).toEqual(["e"]);
     expect(metadata.delete("x-tag")).toBe(true);
     expect(metadata.has("x-tag")).toBe(false);
@@ -33,14 +38,23 @@ describe("metadata", () => {
   });
 
   test("takes names that objects have without harm", () => {
-    const metadata = new Metadata([["__proto__", "a"], ["constructor", "b"], ["tostring", "c"]]);
+    const metadata = new Metadata([
+      ["__proto__", "a"],
+      ["constructor", "b"],
+      ["tostring", "c"],
+    ]);
     expect(metadata.get("__proto__")).toBe("a");
     expect(metadataFromEntries(metadataToEntries(metadata)).get("constructor")).toBe("b");
     expect(new Metadata().get("__proto__")).toBeUndefined();
   });
 
   test("comes back from the wire as it was", () => {
-    const metadata = new Metadata([["a", ""], ["a", "ü😈"], ["b-bin", Uint8Array.of(0, 255)], ["b-bin", new Uint8Array()]]);
+    const metadata = new Metadata([
+      ["a", ""],
+      ["a", "ü😈"],
+      ["b-bin", Uint8Array.of(0, 255)],
+      ["b-bin", new Uint8Array()],
+    ]);
     expect([...metadataFromEntries(metadataToEntries(metadata))]).toEqual([...metadata]);
   });
 });

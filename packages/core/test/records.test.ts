@@ -21,7 +21,9 @@ interface Vector {
   records: VectorRecord[];
 }
 
-const vectors = JSON.parse(readFileSync(new URL("../../../protos/zerobind/v1/vectors/batches.json", import.meta.url), "utf8")) as Vector[];
+const vectors = JSON.parse(
+  readFileSync(new URL("../../../protos/zerobind/v1/vectors/batches.json", import.meta.url), "utf8"),
+) as Vector[];
 const bytes = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, "hex"));
 const hex = (data: Uint8Array): string => Buffer.from(data).toString("hex");
 
@@ -85,13 +87,18 @@ describe("the record codec", () => {
   test("meets any bytes with a WireError or with records, and with nothing else", () => {
     const mutation = fc.record({ at: fc.nat(), to: fc.integer({ min: 0, max: 255 }) });
     fc.assert(
-      fc.property(fc.array(record, { minLength: 1, maxLength: 5 }), fc.array(mutation, { maxLength: 8 }), fc.nat(), (records, mutations, cut) => {
-        const [batch, ...attachments] = write(1, records) as [Uint8Array, ...Uint8Array[]];
-        for (const { at, to } of mutations) batch[at % batch.length] = to;
-        readHostile([batch, ...attachments]);
-        readHostile([batch.subarray(0, cut % (batch.length + 1)), ...attachments]);
-        readHostile([batch]);
-      }),
+      fc.property(
+        fc.array(record, { minLength: 1, maxLength: 5 }),
+        fc.array(mutation, { maxLength: 8 }),
+        fc.nat(),
+        (records, mutations, cut) => {
+          const [batch, ...attachments] = write(1, records) as [Uint8Array, ...Uint8Array[]];
+          for (const { at, to } of mutations) batch[at % batch.length] = to;
+          readHostile([batch, ...attachments]);
+          readHostile([batch.subarray(0, cut % (batch.length + 1)), ...attachments]);
+          readHostile([batch]);
+        },
+      ),
       { numRuns: 2000 },
     );
     fc.assert(fc.property(fc.array(fc.uint8Array({ maxLength: 100 })), readHostile));

@@ -9,5 +9,7 @@ export function defaultBinding(address: string): Binding {
   const transport = candidates.find(({ schemes }) => scheme !== undefined && schemes.includes(scheme));
   if (transport) return binding(transport);
   const known = candidates.flatMap(({ schemes }) => schemes.map((name) => `${name}://`)).join(", ");
-  throw new TypeError(`"${address}" is no address that a default binding is known for; addresses begin with ${known}, for example tcp://127.0.0.1:5555`);
+  throw new TypeError(
+    `"${address}" is no address that a default binding is known for; addresses begin with ${known}, for example tcp://127.0.0.1:5555`,
+  );
 }

@@ -1,5 +1,10 @@
 import { Channel as CoreChannel, ServiceHost as CoreServiceHost } from "@zerobind/core";
-import type { BindingChoice, BindingLike, ChannelOptions as CoreChannelOptions, ServiceHostOptions as CoreServiceHostOptions } from "@zerobind/core";
+import type {
+  BindingChoice,
+  BindingLike,
+  ChannelOptions as CoreChannelOptions,
+  ServiceHostOptions as CoreServiceHostOptions,
+} from "@zerobind/core";
 import { defaultBinding } from "./default-binding.ts";
 
 /** How messages travel; by default what the scheme of the address says. */

@@ -40,13 +40,22 @@ describe("generated and dynamic messages", () => {
   });
 
   test("both codecs write the same bytes, but for maps, whose order is free and whose entries may leave out defaults", () => {
-    const maps = { texts: undefined, blobs: undefined, longs: undefined, innerByNumber: undefined, colorByFlag: undefined, numbers: undefined };
+    const maps = {
+      texts: undefined,
+      blobs: undefined,
+      longs: undefined,
+      innerByNumber: undefined,
+      colorByFlag: undefined,
+      numbers: undefined,
+    };
     const without = { ...maps, struct: undefined, value: undefined };
     fc.assert(
       fc.property(everything, ({ message, json }) => {
         const mapless = Object.entries(json).filter(([name]) => !(name in without));
         const written = EchoEverything.encode(EchoEverything.fromPartial({ ...message, ...without })).finish();
-        expect(Buffer.from(bytesOf(Object.fromEntries(mapless))).toString("hex")).toBe(Buffer.from(written).toString("hex"));
+        expect(Buffer.from(bytesOf(Object.fromEntries(mapless))).toString("hex")).toBe(
+          Buffer.from(written).toString("hex"),
+        );
       }),
       { numRuns: 150 },
     );
@@ -78,7 +87,16 @@ describe("the edges of types", () => {
     [{ fixed64Field: "18446744073709551615", sfixed64Field: "-9223372036854775808" }],
     [{ int32Field: -2147483648, uint32Field: 4294967295, sint32Field: -2147483648, fixed32Field: 4294967295 }],
     [{ doubleField: "NaN", floatField: "-Infinity", doubles: ["Infinity", 5e-324, 1.7976931348623157e308] }],
-    [{ maybeInt32: 0, maybeInt64: "0", maybeString: "", maybeBytes: "", maybeBool: false, maybeColor: "COLOR_UNSPECIFIED" }],
+    [
+      {
+        maybeInt32: 0,
+        maybeInt64: "0",
+        maybeString: "",
+        maybeBytes: "",
+        maybeBool: false,
+        maybeColor: "COLOR_UNSPECIFIED",
+      },
+    ],
     [{ longs: { "-9223372036854775808": "9223372036854775807" }, innerByNumber: { "18446744073709551615": {} } }],
     [{ duration: "-1.500s", time: "1950-01-01T00:00:00Z" }],
     [{ time: "2000-02-29T12:00:00.123Z" }],
@@ -124,8 +142,16 @@ describe("the edges of types", () => {
 
 describe("JSON that does not fit", () => {
   test.each<[string, unknown, RegExp]>([
-    ["a field that is not there", { int32Feild: 1 }, /^test\.v1\.EchoEverything has no field "int32Feild"\. Did you mean "int32Field"\? Its fields are: doubleField, /],
-    ["a field of an inner message that is not there", { inner: { nmae: "" } }, /^test\.v1\.Inner has no field "nmae"\. Did you mean "name"\?/],
+    [
+      "a field that is not there",
+      { int32Feild: 1 },
+      /^test\.v1\.EchoEverything has no field "int32Feild"\. Did you mean "int32Field"\? Its fields are: doubleField, /,
+    ],
+    [
+      "a field of an inner message that is not there",
+      { inner: { nmae: "" } },
+      /^test\.v1\.Inner has no field "nmae"\. Did you mean "name"\?/,
+    ],
     ["text for a number", { int32Field: "five" }, /^test\.v1\.EchoEverything\.int32_field: invalid integer: "five"$/],
     ["a number out of range", { uint32Field: -1 }, /uint32_field: out of range/],
     ["a fraction for an integer", { int64Field: 1.5 }, /int64_field: not an integer: 1\.5/],
@@ -133,7 +159,11 @@ describe("JSON that does not fit", () => {
     ["a number for text", { stringField: 5 }, /string_field: expected string: 5/],
     ["a value that the enumeration does not have", { color: "toString" }, /color: unknown enum value: "toString"/],
     ["two members of a oneof", { number: "1", text: "x" }, /multiple values for oneof choice/],
-    ["an Any of a type that is not known", { any: { "@type": "type.googleapis.com/a.B" } }, /an Any has the type a\.B, which is in none of the \.proto files/],
+    [
+      "an Any of a type that is not known",
+      { any: { "@type": "type.googleapis.com/a.B" } },
+      /an Any has the type a\.B, which is in none of the \.proto files/,
+    ],
     ["a Timestamp that is none", { time: "yesterday" }, /google\.protobuf\.Timestamp: invalid timestamp: "yesterday"/],
     ["half of a character", { stringField: "\ud800" }, /unpaired high surrogate/],
   ])("%s", (_, json, message) => {
@@ -168,12 +198,32 @@ describe("defaults on request", () => {
   test("all fields without presence are there, in the order of the proto, at every depth", async () => {
     const types = await ProtoTypes.load(everythingProto, { emitDefaults: true });
     const type = types.message("test.v1.EchoEverything")!;
-    const json = type.decode(bytesOf({ inner: {}, inners: [{}], innerByNumber: { "1": {} }, time: "1970-01-01T00:00:00Z" }));
+    const json = type.decode(
+      bytesOf({ inner: {}, inners: [{}], innerByNumber: { "1": {} }, time: "1970-01-01T00:00:00Z" }),
+    );
     const inner = { name: "", weight: "0", children: [] };
-    expect(json).toMatchObject({ doubleField: 0, int64Field: "0", boolField: false, stringField: "", bytesField: "", color: "COLOR_UNSPECIFIED" });
-    expect(json).toMatchObject({ doubles: [], texts: {}, inner, inners: [inner], innerByNumber: { "1": inner }, time: "1970-01-01T00:00:00Z" });
+    expect(json).toMatchObject({
+      doubleField: 0,
+      int64Field: "0",
+      boolField: false,
+      stringField: "",
+      bytesField: "",
+      color: "COLOR_UNSPECIFIED",
+    });
+    expect(json).toMatchObject({
+      doubles: [],
+      texts: {},
+      inner,
+      inners: [inner],
+      innerByNumber: { "1": inner },
+      time: "1970-01-01T00:00:00Z",
+    });
     for (const absent of ["maybeInt32", "number", "duration", "any"]) expect(json).not.toHaveProperty(absent);
     expect(Object.keys(json).slice(0, 3)).toEqual(["doubleField", "floatField", "int32Field"]);
-    expect(EchoEverything.decode(type.encode(json).finish())).toEqual(EchoEverything.decode(bytesOf({ inner: {}, inners: [{}], innerByNumber: { "1": {} }, time: "1970-01-01T00:00:00Z" })));
+    expect(EchoEverything.decode(type.encode(json).finish())).toEqual(
+      EchoEverything.decode(
+        bytesOf({ inner: {}, inners: [{}], innerByNumber: { "1": {} }, time: "1970-01-01T00:00:00Z" }),
+      ),
+    );
   });
 });

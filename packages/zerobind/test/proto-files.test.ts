@@ -4,7 +4,8 @@ import { loadContract } from "zerobind";
 import { ProtoTypes } from "../src/dynamic/proto-types.ts";
 import { folderWith } from "./support/protos.ts";
 
-const echo = 'syntax = "proto3";\npackage shop.v1;\nimport "shop/v1/item.proto";\nservice Shop {\n  rpc Find(Item) returns (Item);\n}\n';
+const echo =
+  'syntax = "proto3";\npackage shop.v1;\nimport "shop/v1/item.proto";\nservice Shop {\n  rpc Find(Item) returns (Item);\n}\n';
 const item = 'syntax = "proto3";\npackage shop.v1;\nmessage Item {\n  string name = 1;\n}\n';
 
 /** Loads `main.proto` of a folder with the given files, and gives what is wrong with it. */
@@ -21,14 +22,20 @@ async function problemOf(files: Readonly<Record<string, string>>, service = "a.S
 const service = (text: string): string => `syntax = "proto3";\npackage a;\nmessage M {}\nservice S {\n${text}\n}\n`;
 
 describe("imports are found", () => {
-  test.each(["shop/v1", "protos/shop/v1", "deep/er/protos/shop/v1"])("from the folder that the package says: %s", async (at) => {
-    await using folder = await folderWith({ [`${at}/shop.proto`]: echo, [`${at}/item.proto`]: item });
-    const { methods } = await loadContract(join(folder.path, at, "shop.proto"), "shop.v1.Shop");
-    expect(methods[0]!.input.$type).toBe("shop.v1.Item");
-  });
+  test.each(["shop/v1", "protos/shop/v1", "deep/er/protos/shop/v1"])(
+    "from the folder that the package says: %s",
+    async (at) => {
+      await using folder = await folderWith({ [`${at}/shop.proto`]: echo, [`${at}/item.proto`]: item });
+      const { methods } = await loadContract(join(folder.path, at, "shop.proto"), "shop.v1.Shop");
+      expect(methods[0]!.input.$type).toBe("shop.v1.Item");
+    },
+  );
 
   test("beside the file, where folders do not follow packages", async () => {
-    await using folder = await folderWith({ "x/shop.proto": echo.replace("shop/v1/item", "item"), "x/item.proto": item });
+    await using folder = await folderWith({
+      "x/shop.proto": echo.replace("shop/v1/item", "item"),
+      "x/item.proto": item,
+    });
     expect((await ProtoTypes.load(join(folder.path, "x/shop.proto"))).services).toEqual(["shop.v1.Shop"]);
   });
 
@@ -39,26 +46,43 @@ describe("imports are found", () => {
   });
 
   test("once, also if they are named and imported, and import each other", async () => {
-    const files = { "shop/v1/shop.proto": echo, "shop/v1/item.proto": item.replace("message", 'import "shop/v1/shop.proto";\nmessage') };
+    const files = {
+      "shop/v1/shop.proto": echo,
+      "shop/v1/item.proto": item.replace("message", 'import "shop/v1/shop.proto";\nmessage'),
+    };
     await using folder = await folderWith(files);
     const paths = Object.keys(files).map((path) => join(folder.path, path));
     expect((await ProtoTypes.load(paths)).services).toEqual(["shop.v1.Shop"]);
   });
 
   test("without being there, for the framework's and google's own", async () => {
-    const names = ["zerobind/v1/options.proto", "google/rpc/status.proto", "google/rpc/error_details.proto", "google/protobuf/any.proto"];
+    const names = [
+      "zerobind/v1/options.proto",
+      "google/rpc/status.proto",
+      "google/rpc/error_details.proto",
+      "google/protobuf/any.proto",
+    ];
     const more = ["google/protobuf/descriptor.proto", "google/protobuf/type.proto", "google/protobuf/wrappers.proto"];
     const imports = [...names, ...more].map((name) => `import "${name}";\n`).join("");
-    const rpc = "rpc M(google.rpc.Status) returns (google.protobuf.Type) { option (zerobind.v1.operation) = { local_name: \"other\" }; }";
-    await using folder = await folderWith({ "main.proto": `syntax = "proto3";\npackage a;\n${imports}service S { ${rpc} }` });
+    const rpc =
+      'rpc M(google.rpc.Status) returns (google.protobuf.Type) { option (zerobind.v1.operation) = { local_name: "other" }; }';
+    await using folder = await folderWith({
+      "main.proto": `syntax = "proto3";\npackage a;\n${imports}service S { ${rpc} }`,
+    });
     const { methods } = await loadContract(join(folder.path, "main.proto"), "a.S");
-    expect(methods[0]).toMatchObject({ localName: "other", input: { $type: "google.rpc.Status" }, output: { $type: "google.protobuf.Type" } });
+    expect(methods[0]).toMatchObject({
+      localName: "other",
+      input: { $type: "google.rpc.Status" },
+      output: { $type: "google.protobuf.Type" },
+    });
   });
 });
 
 describe("what is wrong with files is told", () => {
   test("a file that is not there", async () => {
-    await expect(loadContract("nowhere/greeter.proto", "S")).rejects.toThrow(/^nowhere\/greeter\.proto: there is no such file in /);
+    await expect(loadContract("nowhere/greeter.proto", "S")).rejects.toThrow(
+      /^nowhere\/greeter\.proto: there is no such file in /,
+    );
   });
 
   test("a folder", async () => {
@@ -73,22 +97,33 @@ describe("what is wrong with files is told", () => {
   test.each([
     ["hello", /^DIR\/main\.proto:1: "hello" is no word that may stand here$/],
     ['syntax = "proto3";\nmessage A {\n  int32 x 1;\n}', /^DIR\/main\.proto:3: found "1" where "=" should be$/],
-    ['syntax = "proto3";\nmessage A {\n  int32 x = 1;\n', /^DIR\/main\.proto:4: the file ends in the middle of something$/],
+    [
+      'syntax = "proto3";\nmessage A {\n  int32 x = 1;\n',
+      /^DIR\/main\.proto:4: the file ends in the middle of something$/,
+    ],
     ['syntax = "proto3";\nmessage A {\n  int32 x = 0x;\n}', /^DIR\/main\.proto:3: "0x" is no /],
-    ['syntax = "proto3";\nmessage A {\n  int32 x = 1;\n  int32 y = 1;\n}', /^DIR\/main\.proto: duplicate id 1 in Type A$/],
+    [
+      'syntax = "proto3";\nmessage A {\n  int32 x = 1;\n  int32 y = 1;\n}',
+      /^DIR\/main\.proto: duplicate id 1 in Type A$/,
+    ],
     ['syntax = "proto3";\nmessage A {}\nmessage A {}', /^DIR\/main\.proto: duplicate name 'A' in Root$/],
   ])("syntax: %j", async (text, message) => {
     expect(await problemOf({ "main.proto": text })).toMatch(message);
   });
 
   test("syntax of an imported file", async () => {
-    const files = { "main.proto": 'syntax = "proto3";\nimport "other.proto";', "other.proto": 'syntax = "proto3";\noops' };
+    const files = {
+      "main.proto": 'syntax = "proto3";\nimport "other.proto";',
+      "other.proto": 'syntax = "proto3";\noops',
+    };
     expect(await problemOf(files)).toMatch(/^DIR\/other\.proto:2: "oops" is no word that may stand here$/);
   });
 
   test("an import that is not there", async () => {
     const message = await problemOf({ "main.proto": 'syntax = "proto3";\n\nimport public "no/where.proto";' });
-    expect(message).toMatch(/^DIR\/main\.proto:3: imports "no\/where\.proto", which is not found; it was looked for in DIR.*\. Say which folder it is relative to \(protoPaths, or -I\)\.$/);
+    expect(message).toMatch(
+      /^DIR\/main\.proto:3: imports "no\/where\.proto", which is not found; it was looked for in DIR.*\. Say which folder it is relative to \(protoPaths, or -I\)\.$/,
+    );
   });
 
   test("a type that is not there, of a field and of a method", async () => {
@@ -102,18 +137,23 @@ describe("what is wrong with files is told", () => {
 
   test("a service that is not there", async () => {
     const two = `${service("")}service T {}`;
-    expect(await problemOf({ "main.proto": two }, "a.SS")).toBe('DIR/main.proto: there is no service "a.SS". Did you mean "a.S"? The services are: a.S, a.T.');
-    expect(await problemOf({ "main.proto": two }, "constructor")).toMatch(/there is no service "constructor"\. The services are: a\.S, a\.T\.$/);
+    expect(await problemOf({ "main.proto": two }, "a.SS")).toBe(
+      'DIR/main.proto: there is no service "a.SS". Did you mean "a.S"? The services are: a.S, a.T.',
+    );
+    expect(await problemOf({ "main.proto": two }, "constructor")).toMatch(
+      /there is no service "constructor"\. The services are: a\.S, a\.T\.$/,
+    );
     expect(await problemOf({ "main.proto": item })).toBe("DIR/main.proto: there is no service in it");
   });
 });
 
 describe("options of methods", () => {
   const withOption = (option: string): Readonly<Record<string, string>> => ({
-    "main.proto": `import "zerobind/v1/options.proto";\n${service(`rpc Do(M) returns (M) { option (zerobind.v1.operation) = { ${option} }; }`)}`.replace(
-      /^(import.*\n)(syntax.*\n)/,
-      "$2$1",
-    ),
+    "main.proto":
+      `import "zerobind/v1/options.proto";\n${service(`rpc Do(M) returns (M) { option (zerobind.v1.operation) = { ${option} }; }`)}`.replace(
+        /^(import.*\n)(syntax.*\n)/,
+        "$2$1",
+      ),
     "zerobind/v1/options.proto": "",
   });
 
@@ -148,7 +188,17 @@ describe("options of methods", () => {
     await using folder = await folderWith({ "main.proto": text });
     const { methods, callback } = await loadContract(join(folder.path, "main.proto"), "S");
     expect(callback).toBe("zerobind.test.S");
-    expect(methods.map(({ localName }) => localName)).toEqual(["a", "b", "c", "sayHello", "sayHello$", "open$", "_1", "constructor$", "getAll"]);
+    expect(methods.map(({ localName }) => localName)).toEqual([
+      "a",
+      "b",
+      "c",
+      "sayHello",
+      "sayHello$",
+      "open$",
+      "_1",
+      "constructor$",
+      "getAll",
+    ]);
     expect(methods.slice(0, 3).map(({ kind, options }) => ({ kind, options }))).toEqual([
       { kind: "unary", options: { timeoutMs: 2000, idempotency: "idempotent" } },
       { kind: "unary", options: { requires: ["a", "b"], pattern: { case: "pipeline" } } },
@@ -157,7 +207,8 @@ describe("options of methods", () => {
   });
 
   test("a pattern that streams is refused", async () => {
-    const text = 'syntax = "proto3";\npackage a;\nimport "zerobind/v1/options.proto";\nmessage M {}\nservice S { rpc Do(stream M) returns (M) { option (zerobind.v1.operation) = { one_way: {} }; } }';
+    const text =
+      'syntax = "proto3";\npackage a;\nimport "zerobind/v1/options.proto";\nmessage M {}\nservice S { rpc Do(stream M) returns (M) { option (zerobind.v1.operation) = { one_way: {} }; } }';
     expect(await problemOf({ "main.proto": text })).toMatch(/one_way is for methods that do not stream$/);
   });
 });
@@ -170,7 +221,9 @@ test("names that all objects have are harmless wherever they stand", async () =>
     message __proto__ {}
     enum hasOwnProperty { __proto__ = 0; prototype = 1; }
     service toString { rpc valueOf(.constructor.__proto__.constructor) returns (constructor); rpc __proto__(constructor) returns (constructor); }`;
-  await using folder = await folderWith({ "main.proto": text.replaceAll("constructor.__proto__", "constructor.prototype") });
+  await using folder = await folderWith({
+    "main.proto": text.replaceAll("constructor.__proto__", "constructor.prototype"),
+  });
   const contract = await loadContract(join(folder.path, "main.proto"), "toString");
   expect(contract.methods[0]!.localName).toBe("valueOf$");
   const { input } = contract.methods[0]!;

@@ -65,13 +65,16 @@ export function tidyEndpoint(endpoint: string, given: ParsedAddress): string {
 
 function parseTcp(address: string, rest: string, mode: AddressMode): ParsedAddress {
   if (rest.includes("/")) throw wrong(address, "it has a path", "tcp addresses are tcp://host:port and nothing more");
-  return { scheme: "tcp", endpoint: address, path: undefined, ...parseHostPort(address, rest, mode) };
+  return { scheme: "tcp", path: undefined, ...parseHostPort(address, rest, mode) };
 }
 
 function parseWs(address: string, rest: string, mode: AddressMode): ParsedAddress {
   const slash = rest.indexOf("/");
   const hostPort = slash < 0 ? rest : rest.slice(0, slash);
-  return { scheme: "ws", endpoint: address, path: undefined, ...parseHostPort(address, hostPort, mode) };
+  if (slash !== rest.lastIndexOf("/")) {
+    throw wrong(address, "its path has several parts, of which ZeroMQ understands one", "write ws://host:port/path");
+  }
+  return { scheme: "ws", path: undefined, ...parseHostPort(address, hostPort, mode) };
 }
 
 function parseIpc(address: string, rest: string, mode: AddressMode): ParsedAddress {
@@ -103,8 +106,10 @@ function parseInproc(address: string, name: string): ParsedAddress {
   return { scheme: "inproc", endpoint: address, path: undefined, ipv6: false, remote: false };
 }
 
-function parseHostPort(address: string, text: string, mode: AddressMode): { ipv6: boolean; remote: boolean } {
-  const [, bracketed, name, port] = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/.exec(text) ?? [];
+type HostPort = Pick<ParsedAddress, "endpoint" | "ipv6" | "remote">;
+
+function parseHostPort(address: string, text: string, mode: AddressMode): HostPort {
+  const [, bracketed, name, port] = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::([^:]*))?$/.exec(text) ?? [];
   const host = bracketed ?? name;
   if (host === undefined)
     throw wrong(
@@ -123,7 +128,9 @@ function parseHostPort(address: string, text: string, mode: AddressMode): { ipv6
   }
   checkPort(address, port, mode);
   if (mode === "connect" && (host === "*" || host === "0.0.0.0" || host === "::")) throw bindOnly(address);
-  return { ipv6: bracketed !== undefined, remote: !isLoopback(host) };
+  // Where a path follows, ZeroMQ does not understand the star.
+  const endpoint = port === "*" ? address.replace(/:\*(?=\/|$)/, ":0") : address;
+  return { endpoint, ipv6: bracketed !== undefined, remote: !isLoopback(host) };
 }
 
 function checkPort(address: string, port: string | undefined, mode: AddressMode): void {

@@ -9,6 +9,9 @@ import { escapeBytes } from "./trouble.ts";
 /** After `close`, what was just sent (the reason of closing, for one) gets this time to leave. */
 const lastWordsMs = 100;
 
+/** The reason why an attempt failed comes by another way than the news that it did. */
+const reasonGraceMs = 50;
+
 /** What a connection tells the connector that keeps it. */
 export interface ConnectionOwner {
   /** The first message is here: the connection is a link. */
@@ -167,11 +170,17 @@ export class Connection implements Link, SocketEvents {
   }
 
   #lose(reason: string): void {
-    if (this.#state === "waiting")
-      return this.#fail("disconnect", () => `${reason} before the other end answered; trying again`);
+    if (this.#state === "waiting") return this.#giveUp(reason);
     const receiver = this.#receiver;
     this.#end(0);
     receiver?.lost(reason);
+  }
+
+  /** An event that says why may still be on its way, and ends the attempt then. */
+  #giveUp(reason: string): void {
+    clearTimeout(this.#answerTimer);
+    const fail = (): void => this.#fail("disconnect", () => `${reason} before the other end answered; trying again`);
+    this.#answerTimer = setTimeout(fail, reasonGraceMs);
   }
 
   #end(lingerMs: number): void {

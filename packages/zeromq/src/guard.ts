@@ -1,3 +1,4 @@
+import { lstatSync, unlinkSync } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { connect } from "node:net";
 import type { ParsedAddress } from "./address.ts";
@@ -34,6 +35,22 @@ export async function checkIpcPathFree(parsed: ParsedAddress): Promise<void> {
   if (await somebodyAnswers(parsed.path)) throw bindError(parsed.endpoint, "EADDRINUSE");
 }
 
+/**
+ * The function that removes the file of an ipc path that was just bound, which ZeroMQ leaves behind. It does not touch
+ * the file of somebody who has taken the path over in the meantime.
+ */
+export function ipcPathRemover({ path }: ParsedAddress): () => void {
+  if (path === undefined) return () => undefined;
+  const inode = inodeOf(path);
+  return () => {
+    if (inode !== undefined && inodeOf(path) === inode) unlinkSync(path);
+  };
+}
+
+function inodeOf(path: string): bigint | undefined {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
+}
+
 function somebodyAnswers(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ path });
@@ -54,6 +71,8 @@ const reasons: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: "this machine has no such network address; 127.0.0.1 is this machine only, * is all its addresses",
   EEXIST: "there is a file that is no socket; choose another path",
   EMFILE: "this process has too many sockets or files open",
+  EAGAIN:
+    "its host is no address and no network interface of this machine; 127.0.0.1 is this machine only, * is all its addresses",
   ENODEV: "this machine has no such network interface; 127.0.0.1 is this machine only, * is all its addresses",
   ENOENT: "its directory does not exist; make it first",
 };

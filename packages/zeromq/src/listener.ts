@@ -2,7 +2,7 @@ import { nativeMark, RpcError, Status } from "@zerobind/core";
 import type { AttachOptions, Attachment, AttachmentListener } from "@zerobind/core";
 import { tidyEndpoint } from "./address.ts";
 import type { ParsedAddress } from "./address.ts";
-import { bindError, checkIpcPathFree } from "./guard.ts";
+import { bindError, checkIpcPathFree, ipcPathRemover } from "./guard.ts";
 import type { ZeromqSettings } from "./options.ts";
 import { ListenerLink, PeerConnection, routeKey } from "./peer.ts";
 import type { PeerOwner } from "./peer.ts";
@@ -35,7 +35,7 @@ export async function listen(
       lossNotice: bound.lossNotice,
     };
     const [socket, endpoint] = await ZmqSocket.bind(address.endpoint, socketSettings, bound);
-    bound.open(socket, tidyEndpoint(endpoint, address));
+    bound.open(socket, tidyEndpoint(endpoint, address), ipcPathRemover(address));
     return bound;
   } catch (cause) {
     throw bindError(address.endpoint, codeOf(cause), cause);
@@ -52,6 +52,7 @@ class Listener implements Attachment, PeerOwner, SocketEvents {
   readonly #connections = new Map<string, PeerConnection>();
   #address = "";
   #socket: ZmqSocket | undefined;
+  #release: () => void = () => undefined;
   #closing: Promise<void> | undefined;
 
   constructor(settings: ZeromqSettings, listener: AttachmentListener) {
@@ -64,14 +65,25 @@ class Listener implements Attachment, PeerOwner, SocketEvents {
     return this.#address;
   }
 
-  open(socket: ZmqSocket, address: string): void {
+  open(socket: ZmqSocket, address: string, release: () => void): void {
     this.#socket = socket;
     this.#address = address;
+    this.#release = release;
   }
 
   close(lingerMs: number): Promise<void> {
-    this.#connections.clear();
-    return (this.#closing ??= this.#socket?.close(lingerMs) ?? Promise.resolve());
+    this.#closing ??= this.#close(lingerMs);
+    return this.#closing;
+  }
+
+  async #close(lingerMs: number): Promise<void> {
+    for (const connection of [...this.#connections.values()]) connection.close();
+    try {
+      this.#release();
+    } catch {
+      // Whoever owns the directory now may forbid it; a file that stays is no hindrance.
+    }
+    await this.#socket?.close(lingerMs);
   }
 
   /** Sends to one peer; its connection is forgotten if it turns out to be gone. */

@@ -32,6 +32,14 @@ export class PeerConnection {
     for (const link of [...this.links.values()]) link.lose(reason);
   }
 
+  /** Ends all links without `lost`. */
+  close(): void {
+    this.alive = false;
+    for (const link of [...this.links.values()]) link.close();
+    this.#forget(this);
+  }
+
+  /** Called when a link was taken out: without links there is nothing to remember. */
   removed(): void {
     if (this.links.size === 0) this.#forget(this);
   }

@@ -1,5 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { Dealer } from "zeromq";
+import { zeromq } from "../src/index.ts";
 import { answering, bind, connect, End, native, pair, pause, raw, textOf } from "./support.ts";
 
 const transports = [
@@ -25,37 +26,43 @@ test.each(transports)("%s: messages of several frames go both ways, in order", a
   }
 });
 
-test.each(transports)("%s: the connecting end may start first, and its greeting comes first", async (_name, address) => {
-  const early = await bind(address);
-  const real = early.address;
-  await early.close();
-  const client = await connect(real);
-  if (!real.startsWith("inproc:")) expect(await client.troubles.next()).toContain(real);
-  const server = await bind(real, { end: answering() });
-  const atServer = await server.links.next();
-  expect(await atServer.messages.next()).toBe("hello");
-  expect(await (await client.links.next()).messages.next()).toBe("welcome");
-});
+test.each(transports)(
+  "%s: the connecting end may start first, and its greeting comes first",
+  async (_name, address) => {
+    const early = await bind(address);
+    const real = early.address;
+    await early.close();
+    const client = await connect(real);
+    if (!real.startsWith("inproc:")) expect(await client.troubles.next()).toContain(real);
+    const server = await bind(real, { end: answering() });
+    const atServer = await server.links.next();
+    expect(await atServer.messages.next()).toBe("hello");
+    expect(await (await client.links.next()).messages.next()).toBe("welcome");
+  },
+);
 
-test.each(withLossNotice)("%s: a lost link tells so once, and the next one begins with the greeting", async (_name, address) => {
-  const { server, client, atServer, atClient } = await pair(address);
-  for (let index = 0; index < 200; index++) atServer.send(`last words ${index}`);
-  await server.close(1000);
-  expect(await atClient.losses.next()).toBe("the connection was lost");
-  // What had arrived before is not thrown away.
-  expect(atClient.messages.all.at(-1)).toBe("last words 199");
-  expect(atClient.send("too late")).toBe(false);
-  expect(atServer.losses.all).toEqual([]);
+test.each(withLossNotice)(
+  "%s: a lost link tells so once, and the next one begins with the greeting",
+  async (_name, address) => {
+    const { server, client, atServer, atClient } = await pair(address);
+    for (let index = 0; index < 200; index++) atServer.send(`last words ${index}`);
+    await server.close(1000);
+    expect(await atClient.losses.next()).toBe("the connection was lost");
+    // What had arrived before is not thrown away.
+    expect(atClient.messages.all.at(-1)).toBe("last words 199");
+    expect(atClient.send("too late")).toBe(false);
+    expect(atServer.losses.all).toEqual([]);
 
-  const restarted = await bind(server.address, { end: answering() });
-  const again = await restarted.links.next();
-  expect(await again.messages.next()).toBe("hello");
-  const next = await client.links.next();
-  expect(next).not.toBe(atClient);
-  next.send("works again");
-  expect(await again.messages.next()).toBe("works again");
-  expect(atClient.losses.all).toHaveLength(1);
-});
+    const restarted = await bind(server.address, { end: answering() });
+    const again = await restarted.links.next();
+    expect(await again.messages.next()).toBe("hello");
+    const next = await client.links.next();
+    expect(next).not.toBe(atClient);
+    next.send("works again");
+    expect(await again.messages.next()).toBe("works again");
+    expect(atClient.losses.all).toHaveLength(1);
+  },
+);
 
 test("tcp: nothing sent on a lost link reaches the peer's successor, even if it was sent before the loss was noticed", async () => {
   const { server, atClient } = await pair("tcp://127.0.0.1:0");
@@ -69,15 +76,18 @@ test("tcp: nothing sent on a lost link reaches the peer's successor, even if it 
   expect(again.messages.all).toEqual(["hello"]);
 });
 
-test.each(transports)("%s: when the connecting end goes, its link at the bound end is lost after its last message", async (_name, address) => {
-  const { client, atServer, atClient } = await pair(address);
-  for (let index = 0; index < 200; index++) atClient.send(`last words ${index}`);
-  await client.close(1000);
-  expect(await atServer.losses.next()).toBe("the peer disconnected");
-  expect(atServer.messages.all.at(-1)).toBe("last words 199");
-  expect(atServer.send("anybody?")).toBe(false);
-  expect(atClient.losses.all).toEqual([]);
-});
+test.each(transports)(
+  "%s: when the connecting end goes, its link at the bound end is lost after its last message",
+  async (_name, address) => {
+    const { client, atServer, atClient } = await pair(address);
+    for (let index = 0; index < 200; index++) atClient.send(`last words ${index}`);
+    await client.close(1000);
+    expect(await atServer.losses.next()).toBe("the peer disconnected");
+    expect(atServer.messages.all.at(-1)).toBe("last words 199");
+    expect(atServer.send("anybody?")).toBe(false);
+    expect(atClient.losses.all).toEqual([]);
+  },
+);
 
 test.each(transports)("%s: close of a link connects anew, without lost", async (_name, address) => {
   const { server, client, atServer, atClient } = await pair(address);
@@ -194,6 +204,26 @@ test("inproc: a server that came back is found, since the greeting is repeated",
   expect(await (await client.links.next()).messages.next()).toBe("welcome");
 });
 
+test("inproc: a client that was closed before the name was bound leaves nothing that lasts", async () => {
+  const gone = await connect("inproc://never-met");
+  await gone.close();
+  const server = await bind("inproc://never-met", { end: answering() });
+  await (await connect("inproc://never-met")).links.next();
+  // The greeting of the first may still come, but answering it shows that nobody is there.
+  for (const recorded of server.links.all.slice(0, -1)) expect(await recorded.losses.next()).toContain("peer");
+});
+
+test("inproc: one that waits for long for its name does not pile up greetings", async () => {
+  const client = await connect("inproc://late", { answerTimeoutMs: 20 });
+  await pause(200);
+  const server = await bind("inproc://late", { end: answering() });
+  await client.links.next();
+  const link = await server.links.next();
+  await pause(50);
+  expect(link.messages.all).toEqual(["hello"]);
+  expect([...server.troubles.all, ...client.troubles.all]).toEqual([]);
+});
+
 test("a greeting without the empty frame, as HELLO_MSG sends it, belongs to the same link as what follows", async () => {
   const server = await bind("tcp://127.0.0.1:0", { end: answering() });
   const dealer = raw(new Dealer());
@@ -209,7 +239,6 @@ test("a greeting without the empty frame, as HELLO_MSG sends it, belongs to the 
 test("without a greeting, the end that connects waits for the other to begin", async () => {
   const dealers = await bind("tcp://127.0.0.1:0");
   const end = new End();
-  const { zeromq } = await import("../src/index.ts");
   end.attachment = await zeromq().attach(dealers.address, { mode: "connect", maxFrameBytes: 1024 }, end);
   await pause(50);
   expect(end.links.all).toEqual([]);

@@ -24,30 +24,41 @@ function req(address: string): Request {
   return socket;
 }
 
-test.each(["tcp://127.0.0.1:0", "ipc://*", "inproc://plain", "ws://127.0.0.1:0"])("REQ over %s is answered", async (address) => {
-  const server = await echo(address);
-  const socket = req(server.address);
-  for (const text of ["one", "two", ""]) {
-    await socket.send([path, text]);
-    expect(textOf(await socket.receive())).toBe(`|${text.toUpperCase()}`);
-  }
-  const request = await server.plain.next();
-  expect(request).toMatchObject({ path, timeoutMs: 0, metadata: undefined });
-  expect(request.remoteAddress).toContain(`${server.address} peer `);
-});
+test.each(["tcp://127.0.0.1:0", "ipc://*", "inproc://plain", "ws://127.0.0.1:0"])(
+  "REQ over %s is answered",
+  async (address) => {
+    const server = await echo(address);
+    const socket = req(server.address);
+    for (const text of ["one", "two", ""]) {
+      await socket.send([path, text]);
+      expect(textOf(await socket.receive())).toBe(`|${text.toUpperCase()}`);
+    }
+    const request = await server.plain.next();
+    expect(request).toMatchObject({ path, timeoutMs: 0, metadata: undefined });
+    expect(request.remoteAddress).toContain(`${server.address} peer `);
+  },
+);
 
 test("time-out and metadata come in a header frame, and go out in one", async () => {
   const end = await bind("tcp://127.0.0.1:0");
   const socket = req(end.address);
   const entry = (key: string, value: string) => ({ key, value: { $case: "text" as const, value } });
-  await socket.send([path, "", PlainHeader.encode({ timeoutMs: 1500, metadata: [entry("a", "1")], trailer: [] }).finish()] as Buffer[]);
+  await socket.send([
+    path,
+    "",
+    PlainHeader.encode({ timeoutMs: 1500, metadata: [entry("a", "1")], trailer: [] }).finish(),
+  ] as Buffer[]);
   const request = await end.plain.next();
   expect(request.timeoutMs).toBe(1500);
   expect([...request.metadata!]).toEqual([["a", "1"]]);
   expect(request.reply(Buffer.from("yes"), new Metadata({ h: "2" }), new Metadata({ t: "3" }))).toBe(true);
   const [status, body, header] = await socket.receive();
   expect([status!.length, body!.toString()]).toEqual([0, "yes"]);
-  expect(PlainHeader.decode(header!)).toEqual({ timeoutMs: 0, metadata: [entry("h", "2")], trailer: [entry("t", "3")] });
+  expect(PlainHeader.decode(header!)).toEqual({
+    timeoutMs: 0,
+    metadata: [entry("h", "2")],
+    trailer: [entry("t", "3")],
+  });
 });
 
 test("an error is answered as google.rpc.Status, with details and trailer", async () => {
@@ -166,7 +177,11 @@ test("arbitrary frames are read or refused with a status, never anything else", 
 });
 
 test("an exchange whose peer is gone says so", () => {
-  const exchange = new PlainExchange({ path, body: Buffer.alloc(0), timeoutMs: 0, metadata: undefined }, "x", () => false);
+  const exchange = new PlainExchange(
+    { path, body: Buffer.alloc(0), timeoutMs: 0, metadata: undefined },
+    "x",
+    () => false,
+  );
   expect(exchange.reply(Buffer.alloc(0), undefined, undefined)).toBe(false);
 });
 

@@ -158,7 +158,13 @@ export function native(text: string): Buffer {
 
 /** Frames as text, without the mark of native ones, joined by bars. */
 export function textOf(frames: readonly Uint8Array[]): string {
-  return frames.map((frame) => Buffer.from(frame).toString("latin1").replace(/^\xc5\x01/, "")).join("|");
+  return frames
+    .map((frame) =>
+      Buffer.from(frame)
+        .toString("latin1")
+        .replace(/^\xc5\x01/, ""),
+    )
+    .join("|");
 }
 
 const packageFolder = fileURLToPath(new URL("..", import.meta.url));

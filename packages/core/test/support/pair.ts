@@ -31,7 +31,11 @@ export interface PairOptions {
 export async function openPair(under: TransportUnderTest, options: PairOptions = {}): Promise<Pair> {
   const failures: Pair["failures"] = [];
   const service = new BehaviorService();
-  const host = new ServiceHost({ binding: under.binding, onError: (error, failure) => failures.push({ error, failure }), ...options.host });
+  const host = new ServiceHost({
+    binding: under.binding,
+    onError: (error, failure) => failures.push({ error, failure }),
+    ...options.host,
+  });
   host.serve(Behavior, service);
   await host.open(under.address());
   const channel = new Channel(host.address, { binding: under.binding, ...options.channel });

@@ -1,5 +1,5 @@
 import { memory } from "@zerobind/core";
-import type { Attachment, Link } from "@zerobind/core";
+import type { Attachment, Link, LinkReceiver } from "@zerobind/core";
 import { Hello, Welcome } from "../../src/gen/zerobind/v1/wire.pb.ts";
 import { BatchReader, BatchWriter, RecordType, longMeta, recordHeaderBytes } from "../../src/records.ts";
 import { rawType } from "../../src/message.ts";
@@ -40,49 +40,69 @@ export function hello(changes: Partial<Hello> = {}): RawRecord {
 
 /** WELCOME as an honest server says it. */
 export function welcome(): RawRecord {
-  return { type: RecordType.WELCOME, meta: Welcome.encode(Welcome.fromPartial({ version: 1, maxConcurrentCalls: 1000 })).finish() };
+  return {
+    type: RecordType.WELCOME,
+    meta: Welcome.encode(Welcome.fromPartial({ version: 1, maxConcurrentCalls: 1000 })).finish(),
+  };
+}
+
+/** What happened to a raw peer so far. */
+interface PeerState {
+  readonly links: Link[];
+  readonly received: ReceivedRecord[];
+  lost: number;
+  changed: () => void;
+}
+
+function watchLink(state: PeerState): LinkReceiver {
+  return {
+    receive(frames) {
+      const reader = new BatchReader(frames);
+      while (reader.next()) {
+        const { type, flags, callId, aux, tag } = reader;
+        state.received.push({ tag, type, flags, callId, aux, meta: reader.meta(rawType), body: reader.bodyView() });
+      }
+      state.changed();
+    },
+    lost() {
+      state.lost += 1;
+      state.changed();
+    },
+  };
 }
 
 /** A peer that speaks records and keeps to no rule; either side of a connection over the memory transport. */
 export class RawPeer implements AsyncDisposable {
   readonly address: string;
-  readonly received: ReceivedRecord[] = [];
-  lost = 0;
   readonly #attachment: Attachment;
-  readonly #state: { links: Link[]; changed: () => void };
+  readonly #state: PeerState;
 
-  private constructor(attachment: Attachment, state: { links: Link[]; changed: () => void }) {
+  private constructor(attachment: Attachment, state: PeerState) {
     this.address = attachment.address;
     this.#attachment = attachment;
     this.#state = state;
   }
 
   static async open(mode: "bind" | "connect", address: string): Promise<RawPeer> {
-    const state = { links: [] as Link[], changed: (): void => undefined };
-    let peer!: RawPeer;
-    const attachment = await memory().attach(address, { mode, maxFrameBytes: 1 << 20 }, {
-      accept(link) {
+    const state: PeerState = { links: [], received: [], lost: 0, changed: () => undefined };
+    const listener = {
+      accept(link: Link) {
         state.links.push(link);
         queueMicrotask(() => state.changed());
-        return {
-          receive(frames) {
-            const reader = new BatchReader(frames);
-            while (reader.next()) {
-              const { type, flags, callId, aux, tag } = reader;
-              peer.received.push({ tag, type, flags, callId, aux, meta: reader.meta(rawType), body: reader.bodyView() });
-            }
-            state.changed();
-          },
-          lost() {
-            peer.lost += 1;
-            state.changed();
-          },
-        };
+        return watchLink(state);
       },
       trouble: () => undefined,
-    });
-    peer = new RawPeer(attachment, state);
-    return peer;
+    };
+    return new RawPeer(await memory().attach(address, { mode, maxFrameBytes: 1 << 20 }, listener), state);
+  }
+
+  get received(): readonly ReceivedRecord[] {
+    return this.#state.received;
+  }
+
+  /** Connections that the other end has closed. */
+  get lost(): number {
+    return this.#state.lost;
   }
 
   /** Sends frames on the newest link. */

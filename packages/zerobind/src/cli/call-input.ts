@@ -1,6 +1,6 @@
-import type { MessageType, MethodDescriptor } from "@zerobind/core";
 import type { JsonMessageType } from "../dynamic/message-type.ts";
 import type { JsonObject } from "../dynamic/types.ts";
+import type { FoundMethod } from "./call-method.ts";
 import { JsonReader, checkJson, jsonValues, keepLargeIntegers } from "./json-reader.ts";
 import type { JsonText } from "./json-reader.ts";
 import type { Terminal } from "./terminal.ts";
@@ -14,8 +14,11 @@ export interface InputSource {
 }
 
 /** What to call a method with: one message, or a stream of them as they come in. Throws UsageError. */
-export async function requestOf(method: MethodDescriptor, source: InputSource): Promise<JsonObject | AsyncIterable<JsonObject>> {
-  const messages = messagesOf(method.input as MessageType<JsonObject> as JsonMessageType, source);
+export async function requestOf(
+  { method, input }: FoundMethod,
+  source: InputSource,
+): Promise<JsonObject | AsyncIterable<JsonObject>> {
+  const messages = messagesOf(input, source);
   if (method.kind === "client_stream" || method.kind === "bidi_stream") return messages;
   if (source.json === undefined && source.stdin.isTTY) return {};
   const all: JsonObject[] = [];

@@ -1,13 +1,16 @@
 import type { MethodDescriptor } from "@zerobind/core";
+import type { JsonMessageType } from "../dynamic/message-type.ts";
 import { suggestion } from "../dynamic/proto-error.ts";
 import type { ProtoTypes } from "../dynamic/proto-types.ts";
 import type { DynamicContract } from "../dynamic/types.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** A method, and the contract it is of. */
+/** A method, the contract it is of, and its messages. */
 export interface FoundMethod {
   readonly contract: DynamicContract;
   readonly method: MethodDescriptor;
+  readonly input: JsonMessageType;
+  readonly output: JsonMessageType;
 }
 
 /** Finds `package.Service/Method`, or `package.Service.Method`. Throws UsageError, or ProtoError for the service. */
@@ -22,8 +25,11 @@ export function findMethod(types: ProtoTypes, path: string): FoundMethod {
   const method = contract.methods.find((each) => each.name === name);
   if (method === undefined) throw new UsageError(unknownMethod(contract, name));
   const pattern = method.options?.pattern?.case ?? "call";
-  if (pattern !== "call" && pattern !== "one_way") throw new UsageError(`${contract.typeName}/${name} is of the pattern ${pattern} and cannot be called`);
-  return { contract, method };
+  if (pattern !== "call" && pattern !== "one_way")
+    throw new UsageError(`${contract.typeName}/${name} is of the pattern ${pattern} and cannot be called`);
+  const [input, output] = [types.message(method.input.$type), types.message(method.output.$type)];
+  if (input === undefined || output === undefined) throw new Error(`${path} has messages that are not there`);
+  return { contract, method, input, output };
 }
 
 function unknownMethod({ typeName, methods }: DynamicContract, name: string): string {

@@ -4,7 +4,10 @@ import { printable } from "./terminal.ts";
 
 /** An error of a call for people: code and message, and below it each detail as JSON. */
 export function describeError(error: RpcError, types: ProtoTypes): string {
-  const lines = [`${error.codeName}: ${error.message}`, ...error.details.map((detail) => describeDetail(detail, types))];
+  const lines = [
+    `${error.codeName}: ${error.message}`,
+    ...error.details.map((detail) => describeDetail(detail, types)),
+  ];
   return lines.map((line) => printable(line).replaceAll("\n", "\n  ")).join("\n  ");
 }
 
@@ -22,6 +25,9 @@ function describeDetail({ typeUrl, value }: ErrorDetail, types: ProtoTypes): str
 
 /** A block of metadata, one line for each value; bytes are base64. */
 export function describeMetadata(title: string, block: Metadata): string {
-  const lines = Array.from(block, ([key, value]) => `  ${key}: ${typeof value === "string" ? value : Buffer.from(value).toString("base64")}`);
+  const lines = Array.from(
+    block,
+    ([key, value]) => `  ${key}: ${typeof value === "string" ? value : Buffer.from(value).toString("base64")}`,
+  );
   return [`${title}:`, ...lines].map(printable).join("\n");
 }

@@ -16,15 +16,18 @@ export interface CallFlags {
 
 /** The time limit of a call, in milliseconds; undefined if the command line names none. Throws UsageError. */
 export function timeoutOf({ timeout, timeoutMs }: CallFlags): number | undefined {
-  if (timeout !== undefined && timeoutMs !== undefined) throw new UsageError("give --timeout or --timeout-ms, not both");
+  if (timeout !== undefined && timeoutMs !== undefined)
+    throw new UsageError("give --timeout or --timeout-ms, not both");
   if (timeoutMs !== undefined) {
-    if (!/^\d+$/.test(timeoutMs)) throw new UsageError(`--timeout-ms takes a number of milliseconds, not "${timeoutMs}"`);
+    if (!/^\d+$/.test(timeoutMs))
+      throw new UsageError(`--timeout-ms takes a number of milliseconds, not "${timeoutMs}"`);
     return Number(timeoutMs);
   }
   if (timeout === undefined) return undefined;
   if (timeout === "none") return Infinity;
   const [, count, unit = ""] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(timeout) ?? [];
-  if (count === undefined) throw new UsageError(`--timeout takes a time such as 500ms, 5s, 2m or 1h, or none; not "${timeout}"`);
+  if (count === undefined)
+    throw new UsageError(`--timeout takes a time such as 500ms, 5s, 2m or 1h, or none; not "${timeout}"`);
   return Number(count) * units[unit as keyof typeof units];
 }
 
@@ -47,6 +50,9 @@ export function metadataOf(pairs: readonly string[]): Metadata {
 }
 
 function bytesOf(key: string, value: string): Uint8Array {
-  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(value)) throw new UsageError(`--metadata ${key}: the values of keys that end in "-bin" are bytes in base64, and "${value}" is none`);
+  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(value))
+    throw new UsageError(
+      `--metadata ${key}: the values of keys that end in "-bin" are bytes in base64, and "${value}" is none`,
+    );
   return Uint8Array.from(Buffer.from(value, "base64"));
 }

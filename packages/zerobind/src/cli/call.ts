@@ -2,7 +2,6 @@ import { RpcError, binding } from "@zerobind/core";
 import type { CallOptions } from "@zerobind/core";
 import { zeromq } from "@zerobind/zeromq";
 import { ProtoTypes } from "../dynamic/proto-types.ts";
-import type { JsonMessageType } from "../dynamic/message-type.ts";
 import type { JsonObject } from "../dynamic/types.ts";
 import { Channel } from "../ends.ts";
 import { requestOf } from "./call-input.ts";
@@ -11,7 +10,7 @@ import type { FoundMethod } from "./call-method.ts";
 import { describeError, describeMetadata } from "./call-report.ts";
 import { metadataOf, timeoutOf } from "./call-settings.ts";
 import type { CallFlags } from "./call-settings.ts";
-import { Output } from "./terminal.ts";
+import { Output, printable } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
 import { ExitStatus, UsageError } from "./usage-error.ts";
 
@@ -55,9 +54,9 @@ async function callOnce({ address, path, json, flags }: CallCommand, around: Sur
   const channel = openChannel(address, flags);
   const input = new Input();
   try {
-    const request = await unlessEnded(requestOf(found.method, { json, stdin }), around.ended);
+    const request = await unlessEnded(requestOf(found, { json, stdin }), around.ended);
     if (request === undefined) return ExitStatus.OK;
-    await exchange(channel, found, { request: input.watch(request), options, output: around.output });
+    await exchange(channel, found, { request: input.watch(request), options, lines: around.output });
     await channel.close();
     return ExitStatus.OK;
   } catch (error) {
@@ -86,10 +85,14 @@ function callOptions(flags: CallFlags, { terminal: { stderr }, ended }: Surround
   };
 }
 
+/** Someone waits at a terminal; for servers that take longer to appear there is --wait. */
+const connectTimeoutMs = 3_000;
+
 function openChannel(address: string, { insecure }: CallFlags): Channel {
   try {
     const overZeromq = insecure && !address.startsWith("memory:");
-    return new Channel(address, overZeromq ? { binding: binding(zeromq({ insecure: true })) } : {});
+    const ownBinding = overZeromq ? { binding: binding(zeromq({ insecure: true })) } : {};
+    return new Channel(address, { connectTimeoutMs, ...ownBinding });
   } catch (error) {
     throw new UsageError((error as Error).message.replace("insecure: true", "--insecure"), { cause: error });
   }
@@ -98,18 +101,18 @@ function openChannel(address: string, { insecure }: CallFlags): Channel {
 /** Makes the call and prints what comes back, as it comes. */
 async function exchange(
   channel: Channel,
-  { contract, method }: FoundMethod,
-  { request, options, output }: { request: JsonObject | AsyncIterable<JsonObject>; options: CallOptions; output: Output },
+  { contract, method, output }: FoundMethod,
+  given: { request: JsonObject | AsyncIterable<JsonObject>; options: CallOptions; lines: Output },
 ): Promise<void> {
-  const type = method.output as JsonMessageType;
-  const print = (message: JsonObject): Promise<void> => output.line(JSON.stringify(type.unbox(message)));
+  const print = (message: JsonObject): Promise<void> => given.lines.line(printable(JSON.stringify(output.unbox(message))));
   const stub = channel.client(contract)[method.localName]!;
-  const reply = stub(request, options);
+  const reply = stub(given.request, given.options);
   if (method.kind === "server_stream" || method.kind === "bidi_stream") {
     for await (const message of reply) await print(message);
     return;
   }
-  const message = (await reply) as JsonObject | undefined;
+  // Of a one-way call nothing comes back.
+  const message: JsonObject | undefined = await reply;
   if (message !== undefined) await print(message);
 }
 
@@ -118,7 +121,7 @@ class Input {
   error: UsageError | undefined;
 
   watch(request: JsonObject | AsyncIterable<JsonObject>): JsonObject | AsyncIterable<JsonObject> {
-    return Symbol.asyncIterator in request ? this.#watched(request as AsyncIterable<JsonObject>) : request;
+    return Symbol.asyncIterator in request ? this.#watched(request) : request;
   }
 
   async *#watched(messages: AsyncIterable<JsonObject>): AsyncGenerator<JsonObject> {

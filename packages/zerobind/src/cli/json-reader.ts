@@ -88,22 +88,43 @@ export function jsonValues(text: string): JsonText[] {
 
 /** Integers that a JavaScript number cannot hold are quoted, which means the same in protobuf's JSON. */
 export function keepLargeIntegers(text: string): string {
-  return text.replace(/"(?:\\.|[^"\\])*"|-?\d{16,}(?![\d.eE])/g, (match) => {
+  return text.replace(/"(?:\\.|[^"\\])*"|(?<![\w.+-])-?\d{16,}(?![\d.eE])/g, (match) => {
     return match.startsWith('"') || Number.isSafeInteger(Number(match)) ? match : `"${match}"`;
   });
 }
 
 /** Throws UsageError with line and column if the text is no JSON. `source` says whose text it is. */
 export function checkJson({ text, line, column }: JsonText, source: string): void {
+  const message = jsonProblem(text);
+  if (message === undefined) return;
+  const before = text.slice(0, problemPosition(text, message)).split("\n");
+  const last = before[before.length - 1]!.length;
+  const place = `line ${line + before.length - 1}, column ${before.length === 1 ? column + last : last + 1}`;
+  const what = message
+    .replace(/ ?(?:in JSON |after JSON )?at position \d+.*$/s, "")
+    .replace(/, (?:\.\.\.)?"[^]*" is not valid JSON$/, "");
+  throw new UsageError(`${source}, ${place}: this is no JSON: ${what}`);
+}
+
+function jsonProblem(text: string): string | undefined {
   try {
     JSON.parse(text);
+    return undefined;
   } catch (error) {
-    const { message } = error as Error;
-    const position = Number(/position (\d+)/.exec(message)?.[1] ?? text.length);
-    const before = text.slice(0, position).split("\n");
-    const last = before.at(-1)!.length;
-    const place = `line ${line + before.length - 1}, column ${before.length === 1 ? column + last : last + 1}`;
-    const what = message.replace(/ ?(?:in JSON )?at position \d+.*$/s, "").replace(/, ?"[^]*" is not valid JSON$/, "");
-    throw new UsageError(`${source}, ${place}: this is no JSON: ${what}`, { cause: error });
+    return (error as Error).message;
   }
+}
+
+/** Where the parser stopped. It does not always say so, and then the shortest beginning that it stops in is searched. */
+function problemPosition(text: string, message: string): number {
+  const said = /position (\d+)/.exec(message)?.[1];
+  if (said !== undefined) return Number(said);
+  if (!message.startsWith("Unexpected token")) return text.length;
+  let [good, bad] = [0, text.length];
+  while (bad - good > 1) {
+    const middle = (good + bad) >> 1;
+    if (jsonProblem(text.slice(0, middle))?.startsWith("Unexpected token")) bad = middle;
+    else good = middle;
+  }
+  return good;
 }

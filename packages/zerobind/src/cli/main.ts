@@ -61,9 +61,15 @@ function addGenerate(program: Command, terminal: Terminal, done: (status: number
     .description("Generate messages, clients and handlers from .proto files.")
     .argument("<protos...>", ".proto files, and folders that have some in them")
     .requiredOption("-o, --out <folder>", "where the code goes")
-    .option("-I, --proto-path <folder>", "folder that imports are relative to; may be repeated (default: found out)", append)
+    .option(
+      "-I, --proto-path <folder>",
+      "folder that imports are relative to; may be repeated (default: found out)",
+      append,
+    )
     .option("--runtime <module>", 'what generated code imports the framework from (default: "zerobind")')
-    .addOption(new Option("--import-extension <end>", 'how relative imports end (default: "js")').choices(["js", "ts", "none"]))
+    .addOption(
+      new Option("--import-extension <end>", 'how relative imports end (default: "js")').choices(["js", "ts", "none"]),
+    )
     .option("--check", "write nothing, and fail if something would be written")
     .addHelpText("after", generateHelp)
     .action(async (protos: string[], flags: GenerateFlags) => {
@@ -80,11 +86,19 @@ function addCall(program: Command, terminal: Terminal, done: (status: number) =>
     .argument("<method>", "package.Service/Method")
     .argument("[json]", 'the request; "-" for standard input')
     .requiredOption("-p, --proto <file>", ".proto file that has the service; may be repeated", append)
-    .option("-I, --proto-path <folder>", "folder that imports are relative to; may be repeated (default: found out)", append)
-    .option("-m, --metadata <key=value>", "sent with the request; bytes, for keys that end in -bin, in base64; may be repeated", append)
+    .option(
+      "-I, --proto-path <folder>",
+      "folder that imports are relative to; may be repeated (default: found out)",
+      append,
+    )
+    .option(
+      "-m, --metadata <key=value>",
+      "sent with the request; bytes, for keys that end in -bin, in base64; may be repeated",
+      append,
+    )
     .option("-t, --timeout <time>", "how long to wait: 500ms, 5s, 2m, 1h or none (default: the method's, else 30s)")
     .option("--timeout-ms <number>", "the same in milliseconds")
-    .option("-w, --wait", "wait for the server within the time limit, instead of failing if it is not there")
+    .option("-w, --wait", "wait for the server within the time limit, instead of failing if it is not there in 3s")
     .option("--show-metadata", "print header and trailer of the reply to standard error")
     .option("--emit-defaults", "print fields that have their default, too")
     .option("--insecure", "allow addresses beyond this machine without encryption")

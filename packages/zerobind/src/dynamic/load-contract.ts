@@ -28,5 +28,5 @@ export async function loadContract<Client = DynamicClient, Handler extends objec
   // Parser and JSON codec are for those who ask for them.
   const { ProtoTypes } = await import("./proto-types.ts");
   const types = await ProtoTypes.load(protoFiles, options);
-  return types.contract(serviceName) as Contract<unknown, unknown> as Contract<Client, Handler>;
+  return types.contract(serviceName) as Contract as Contract<Client, Handler>;
 }

@@ -1,8 +1,10 @@
 /** Names that mean something on any object, or that clients and handlers need for themselves. */
 const takenNames: ReadonlySet<string> = new Set(
-  ("__proto__ __defineGetter__ __defineSetter__ __lookupGetter__ __lookupSetter__ constructor hasOwnProperty isPrototypeOf " +
+  (
+    "__proto__ __defineGetter__ __defineSetter__ __lookupGetter__ __lookupSetter__ constructor hasOwnProperty isPrototypeOf " +
     "propertyIsEnumerable toLocaleString toString valueOf prototype toJSON " +
-    "then catch finally open close closed abort dispose state").split(" "),
+    "then catch finally open close closed abort dispose state"
+  ).split(" "),
 );
 
 /** Whether the option `local_name` may have this value. */

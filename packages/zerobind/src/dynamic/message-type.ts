@@ -34,7 +34,8 @@ export class JsonMessageType implements MessageType<JsonObject> {
   }
 
   decode(input: BinaryReader | Uint8Array, length?: number): JsonObject {
-    if (!(input instanceof BinaryReader)) return this.#decodeBytes(length === undefined ? input : input.subarray(0, length));
+    if (!(input instanceof BinaryReader))
+      return this.#decodeBytes(length === undefined ? input : input.subarray(0, length));
     // The parser has a reader of its own; the field has no public name, and a test holds it against the library.
     const { buf } = input as unknown as { buf: Uint8Array };
     const end = length === undefined ? input.len : input.pos + length;
@@ -45,7 +46,8 @@ export class JsonMessageType implements MessageType<JsonObject> {
 
   /** JSON says everything with what it leaves out, so that nothing has to be filled in. */
   fromPartial(init: object): JsonObject {
-    if (typeof init !== "object" || init === null) throw new TypeError(`a ${this.$type} must be an object, not ${init === null ? "null" : typeof init}`);
+    if (typeof init !== "object" || init === null)
+      throw new TypeError(`a ${this.$type} must be an object, not ${init === null ? "null" : typeof init}`);
     return init as JsonObject;
   }
 
@@ -91,9 +93,11 @@ function explain(type: protobuf.Type, message: string): string {
     const names = type.root.lookupType(owner).fieldsArray.map(({ jsonName }) => jsonName);
     return `${owner} has no field "${field}".${suggestion(field, names)} Its fields are: ${names.length > 0 ? names.join(", ") : "none"}.`;
   }
-  if (message.includes("serialize a BigInt")) return `${bare(type.fullName)}: 64-bit integers are strings here: "123", not 123n`;
+  if (message.includes("serialize a BigInt"))
+    return `${bare(type.fullName)}: 64-bit integers are strings here: "123", not 123n`;
   const [, unknown] = /^no such type: (.*)$/.exec(message) ?? [];
-  if (unknown !== undefined) return `an Any has the type ${unknown}, which is in none of the .proto files that were loaded`;
+  if (unknown !== undefined)
+    return `an Any has the type ${unknown}, which is in none of the .proto files that were loaded`;
   return bare(message);
 }
 

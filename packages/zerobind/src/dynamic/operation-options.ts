@@ -14,14 +14,23 @@ interface ParsedObject {
 export type FindMessage = (name: string) => AnyMessageType | undefined;
 
 /** What the options of a method say, with its name on clients and handlers. Throws ProtoError. */
-export function readMethodOptions(method: protobuf.Method, find: FindMessage): { localName: string; options: OperationOptions } {
+export function readMethodOptions(
+  method: protobuf.Method,
+  find: FindMessage,
+): { localName: string; options: OperationOptions } {
   const operation = objectIn(optionOf(method, "zerobind.v1.operation"));
   const problem = (what: string): Error =>
-    problemAt(method.parent?.filename ?? "", undefined, `the option (zerobind.v1.operation) of ${bare(method.parent?.fullName ?? "")}/${method.name}: ${what}`);
+    problemAt(
+      method.parent?.filename ?? "",
+      undefined,
+      `the option (zerobind.v1.operation) of ${bare(method.parent?.fullName ?? "")}/${method.name}: ${what}`,
+    );
   const localName = text(operation["local_name"]);
-  if (localName !== "" && !isLocalName(localName)) throw problem(`local_name "${localName}" is no name that a client or handler can have`);
+  if (localName !== "" && !isLocalName(localName))
+    throw problem(`local_name "${localName}" is no name that a client or handler can have`);
   const pattern = patternOf(operation);
-  if (pattern !== undefined && (method.requestStream || method.responseStream)) throw problem(`${pattern.case} is for methods that do not stream`);
+  if (pattern !== undefined && (method.requestStream || method.responseStream))
+    throw problem(`${pattern.case} is for methods that do not stream`);
   const timeoutMs = timeoutOf(operation);
   if (timeoutMs !== undefined && !(timeoutMs > 0)) throw problem("timeout must be positive");
   const faults = listOf(operation["faults"]).map((name) => {
@@ -71,7 +80,8 @@ function optionOf(object: protobuf.ReflectionObject, wanted: string): Parsed {
 }
 
 function patternOf(operation: ParsedObject): OperationPattern | undefined {
-  for (const name of ["one_way", "pipeline", "ticket"] as const) if (operation[name] !== undefined) return { case: name };
+  for (const name of ["one_way", "pipeline", "ticket"] as const)
+    if (operation[name] !== undefined) return { case: name };
   if (operation["event"] === undefined) return undefined;
   return { case: "event", topic: text(objectIn(operation["event"])["topic"]) };
 }

@@ -23,7 +23,9 @@ export function literal(text: string): string {
 export function suggestion(given: string, names: readonly string[]): string {
   const ranked = names.map((name) => ({ name, distance: editDistance(given.toLowerCase(), name.toLowerCase()) }));
   const [best] = ranked.sort((a, b) => a.distance - b.distance);
-  return best !== undefined && best.distance <= Math.ceil(given.length / 3) ? ` Did you mean ${JSON.stringify(best.name)}?` : "";
+  return best !== undefined && best.distance <= Math.ceil(given.length / 3)
+    ? ` Did you mean ${JSON.stringify(best.name)}?`
+    : "";
 }
 
 /** How many letters one has to add, drop or change to make one text of the other. */

@@ -67,7 +67,11 @@ async function importOf(importer: ProtoFile, name: string, { root, files, loaded
   if (file !== undefined) return [file];
   const line = lineOf(importer.text, new RegExp(`import[^;]*["']${literal(name)}["']`));
   const looked = `it was looked for in ${files.looked}`;
-  throw problemAt(importer.shown, line, `imports "${name}", which is not found; ${looked}. Say which folder it is relative to (protoPaths, or -I).`);
+  throw problemAt(
+    importer.shown,
+    line,
+    `imports "${name}", which is not found; ${looked}. Say which folder it is relative to (protoPaths, or -I).`,
+  );
 }
 
 /** What an Any or the details of an error may have in them is known even where no file imports it. */
@@ -112,7 +116,12 @@ function resolveTypes(root: protobuf.Root, texts: ReadonlyMap<string, string>): 
   }
 }
 
-function unknownType(file: string | null | undefined, name: string, owner: string, texts: ReadonlyMap<string, string>): ProtoError {
+function unknownType(
+  file: string | null | undefined,
+  name: string,
+  owner: string,
+  texts: ReadonlyMap<string, string>,
+): ProtoError {
   const shown = file ?? "";
   const line = lineOf(texts.get(shown) ?? "", new RegExp(`(?<![\\w."])${literal(name)}(?![\\w."])`));
   return problemAt(shown, line, `${owner} uses the type ${name}, which is not defined here nor in what is imported`);

@@ -31,7 +31,11 @@ export class ProtoTypes {
   static async load(protoFiles: string | readonly string[], options: LoadOptions = {}): Promise<ProtoTypes> {
     const files = typeof protoFiles === "string" ? [protoFiles] : protoFiles;
     if (files.length === 0) throw new ProtoError("no .proto file was named");
-    return new ProtoTypes(await loadRoot(files, options.protoPaths ?? []), files.join(", "), options.emitDefaults ?? false);
+    return new ProtoTypes(
+      await loadRoot(files, options.protoPaths ?? []),
+      files.join(", "),
+      options.emitDefaults ?? false,
+    );
   }
 
   /** Full names of all services, in alphabetical order. */
@@ -65,7 +69,9 @@ export class ProtoTypes {
     if (found !== undefined) return found;
     const names = this.services;
     if (names.length === 0) throw new ProtoError(`${this.#files}: there is no service in it`);
-    throw new ProtoError(`${this.#files}: there is no service ${JSON.stringify(name)}.${suggestion(name, names)} The services are: ${names.join(", ")}.`);
+    throw new ProtoError(
+      `${this.#files}: there is no service ${JSON.stringify(name)}.${suggestion(name, names)} The services are: ${names.join(", ")}.`,
+    );
   }
 
   #method(method: protobuf.Method, taken: Set<string>): MethodDescriptor {
@@ -78,8 +84,8 @@ export class ProtoTypes {
       name: method.name,
       localName: unique,
       kind: kindOf(method),
-      input: this.#typeOf(method.resolvedRequestType!),
-      output: this.#typeOf(method.resolvedResponseType!),
+      input: this.#typeOf(resolved(method.resolvedRequestType)),
+      output: this.#typeOf(resolved(method.resolvedResponseType)),
       ...(Object.keys(options).length > 0 && { options }),
     };
   }
@@ -91,6 +97,12 @@ export class ProtoTypes {
     this.#types.set(type, made);
     return made;
   }
+}
+
+/** The types of methods are there once the method is resolved. */
+function resolved(type: protobuf.Type | null): protobuf.Type {
+  if (type === null) throw new TypeError("the method was not resolved");
+  return type;
 }
 
 function kindOf({ requestStream, responseStream }: protobuf.Method): MethodKind {

@@ -31,7 +31,9 @@ export type DynamicMethod = (request: DynamicRequest, options?: CallOptions) => 
 export type DynamicClient = Readonly<Record<string, DynamicMethod>>;
 
 /** A handler of such a contract: functions that take a message, or an AsyncIterable of them, and return their answer. */
-export type DynamicHandler = Readonly<Record<string, (request: JsonObject & AsyncIterable<JsonObject>, context: OperationContext) => unknown>>;
+export type DynamicHandler = Readonly<
+  Record<string, (request: JsonObject & AsyncIterable<JsonObject>, context: OperationContext) => unknown>
+>;
 
 /** A contract without generated code. */
 export type DynamicContract = Contract<DynamicClient, DynamicHandler>;

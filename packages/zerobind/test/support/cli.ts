@@ -34,7 +34,11 @@ export function startHere(args: readonly string[], { isTTY = false }: { isTTY?: 
     return () => undefined;
   };
   const texts = [textOf(stdout), textOf(stderr)] as const;
-  const outcome = main(args, { stdin, stdout, stderr, onInterrupt }).then((status) => ({ status, stdout: texts[0].text, stderr: texts[1].text }));
+  const outcome = main(args, { stdin, stdout, stderr, onInterrupt }).then((status) => ({
+    status,
+    stdout: texts[0].text,
+    stderr: texts[1].text,
+  }));
   return { stdin, stdout, interrupt: () => interrupt(), line: linesOf(stdout), outcome };
 }
 
@@ -48,20 +52,56 @@ export function runHere(args: readonly string[], input: string | undefined = "")
 const bin = fileURLToPath(new URL("../../bin/", import.meta.url));
 
 /** Starts the command as a process of its own; it runs what was built. */
-export function startProcess(args: readonly string[], { command = "zerobind", cwd = process.cwd() }: { command?: string; cwd?: string } = {}): Running {
-  const child: ChildProcessWithoutNullStreams = spawn(process.execPath, [`${bin}${command}.js`, ...args], { cwd, stdio: "pipe" });
+export function startProcess(
+  args: readonly string[],
+  { command = "zerobind", cwd = process.cwd() }: { command?: string; cwd?: string } = {},
+): Running {
+  const child: ChildProcessWithoutNullStreams = spawn(process.execPath, [`${bin}${command}.js`, ...args], {
+    cwd,
+    stdio: "pipe",
+  });
   const texts = [textOf(child.stdout), textOf(child.stderr)] as const;
   // A child that ends early does not read all that it is sent.
   child.stdin.on("error", () => undefined);
-  const outcome = once(child, "close").then(([status]) => ({ status: status as number | null, stdout: texts[0].text, stderr: texts[1].text }));
-  return { stdin: child.stdin, stdout: child.stdout, interrupt: () => void child.kill("SIGINT"), line: linesOf(child.stdout), outcome };
+  const outcome = once(child, "close").then(([status]) => ({
+    status: status as number | null,
+    stdout: texts[0].text,
+    stderr: texts[1].text,
+  }));
+  return {
+    stdin: child.stdin,
+    stdout: child.stdout,
+    interrupt: () => void child.kill("SIGINT"),
+    line: linesOf(child.stdout),
+    outcome,
+  };
 }
 
 /** Runs the command as a process of its own, to its end. */
-export function runProcess(args: readonly string[], options: { command?: string; cwd?: string; input?: string | Uint8Array } = {}): Promise<Outcome> {
+export function runProcess(
+  args: readonly string[],
+  options: { command?: string; cwd?: string; input?: string | Uint8Array } = {},
+): Promise<Outcome> {
   const running = startProcess(args, options);
   running.stdin.end(options.input ?? "");
   return running.outcome;
+}
+
+/** Runs JavaScript as a process of its own, and gives the addresses of all modules that it loads, one a line. */
+export async function modulesLoadedBy(code: string): Promise<string> {
+  const hook = `import { writeSync } from "node:fs";
+    export async function resolve(specifier, context, next) {
+      const found = await next(specifier, context);
+      writeSync(2, found.url + "\\n");
+      return found;
+    }`;
+  const register = `import { register } from "node:module"; register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(hook)}`)});`;
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", `${register} ${code}`], { stdio: "pipe" });
+  const { text } = await new Promise<{ text: string }>((resolve) => {
+    const stderr = textOf(child.stderr);
+    child.once("close", () => resolve(stderr));
+  });
+  return text;
 }
 
 function textOf(stream: Readable): { text: string } {
@@ -88,5 +128,6 @@ function linesOf(stream: Readable): () => Promise<string | undefined> {
     ended = true;
     for (const waiter of waiting.splice(0)) waiter(undefined);
   });
-  return () => (lines.length > 0 || ended ? Promise.resolve(lines.shift()) : new Promise((resolve) => void waiting.push(resolve)));
+  return () =>
+    lines.length > 0 || ended ? Promise.resolve(lines.shift()) : new Promise((resolve) => void waiting.push(resolve));
 }

@@ -20,7 +20,14 @@ export async function everythingHost(address: string): Promise<EverythingHost> {
   return {
     service,
     address: host.address,
-    callOf: (method, ...more) => ["call", host.address, `test.v1.Everything/${method}`, "--proto", everythingProto, ...more],
+    callOf: (method, ...more) => [
+      "call",
+      host.address,
+      `test.v1.Everything/${method}`,
+      "--proto",
+      everythingProto,
+      ...more,
+    ],
     async [Symbol.asyncDispose]() {
       host.abort();
       await host.closed;

@@ -19,10 +19,8 @@ export class EverythingService implements EverythingHandler {
 
   /** Sends all metadata back; the text "wait" is not answered before its caller has left. */
   async echo(request: Request<"echo">, context: OperationContext) {
-    for (const [key, value] of context.metadata) {
-      context.setHeader({ [`header-${key}`]: value });
-      context.setTrailer({ [`trailer-${key}`]: value });
-    }
+    context.setHeader(Array.from(context.metadata, ([key, value]) => [`header-${key}`, value] as const));
+    context.setTrailer(Array.from(context.metadata, ([key, value]) => [`trailer-${key}`, value] as const));
     if (request.stringField === "wait") await this.#abandoned(context);
     return request;
   }

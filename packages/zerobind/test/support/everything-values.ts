@@ -16,13 +16,15 @@ export interface MessageTwice {
   readonly json: JsonObject;
 }
 
-const twice = <T>(source: Arbitrary<T>, toJson: (value: T) => JsonValue): Arbitrary<Twice<T>> => source.map((value) => ({ value, json: toJson(value) }));
+const twice = <T>(source: Arbitrary<T>, toJson: (value: T) => JsonValue): Arbitrary<Twice<T>> =>
+  source.map((value) => ({ value, json: toJson(value) }));
 
 /** A field without presence: JSON leaves its default out. */
 const implicit = <T>(source: Arbitrary<Twice<T>>, isDefault: (value: T) => boolean): Arbitrary<Twice<T>> =>
   source.map(({ value, json }) => ({ value, json: isDefault(value) ? undefined : json }));
 
-const optional = <T>(source: Arbitrary<Twice<T>>): Arbitrary<Twice<T | undefined>> => fc.option(source, { nil: { value: undefined, json: undefined } });
+const optional = <T>(source: Arbitrary<Twice<T>>): Arbitrary<Twice<T | undefined>> =>
+  fc.option(source, { nil: { value: undefined, json: undefined } });
 
 const list = <T>(source: Arbitrary<Twice<T>>): Arbitrary<Twice<T[]>> =>
   fc.array(source, { maxLength: 5 }).map((items) => ({
@@ -36,10 +38,12 @@ const map = <K, V>(keys: Arbitrary<K>, values: Arbitrary<Twice<V>>): Arbitrary<T
     json: entries.length === 0 ? undefined : Object.fromEntries(entries.map(([key, { json }]) => [String(key), json!])),
   }));
 
-const integer = (min: number, max: number): Arbitrary<Twice<number>> => twice(fc.integer({ min, max }), (value) => value);
+const integer = (min: number, max: number): Arbitrary<Twice<number>> =>
+  twice(fc.integer({ min, max }), (value) => value);
 const long = (min: bigint, max: bigint): Arbitrary<Twice<bigint>> =>
   twice(fc.oneof(fc.bigInt({ min, max }), fc.constantFrom(min, max, 0n, 1n, 9007199254740993n)), String);
-const floating = (source: Arbitrary<number>): Arbitrary<Twice<number>> => twice(source, (value) => (Number.isFinite(value) ? value : String(value)));
+const floating = (source: Arbitrary<number>): Arbitrary<Twice<number>> =>
+  twice(source, (value) => (Number.isFinite(value) ? value : String(value)));
 
 const int32 = integer(-0x80000000, 0x7fffffff);
 const uint32 = integer(0, 0xffffffff);
@@ -53,33 +57,46 @@ const plainText = fc.string({ unit: "binary", maxLength: 12 }).filter((value) =>
 const text = twice(plainText, (value) => value);
 const bytes = twice(fc.uint8Array({ maxLength: 12 }), (value) => Buffer.from(value).toString("base64"));
 const color = fc.oneof(
-  fc.constantFrom(...(["COLOR_UNSPECIFIED", "COLOR_RED", "COLOR_GREEN", "COLOR_INFRARED"] as const)).map((name) => ({ value: Color[name] as Color, json: name as JsonValue })),
+  fc
+    .constantFrom(...(["COLOR_UNSPECIFIED", "COLOR_RED", "COLOR_GREEN", "COLOR_INFRARED"] as const))
+    .map((name) => ({ value: Color[name], json: name })),
   // A value that this version of the enumeration does not have.
-  fc.constantFrom(77, -9).map((value) => ({ value: value as Color, json: value as JsonValue })),
+  fc.constantFrom(77, -9).map((value) => ({ value: value as Color, json: value })),
 );
 
 const isZero = (value: number): boolean => value === 0;
 const isLongZero = (value: bigint): boolean => value === 0n;
 const isEmpty = ({ length }: { length: number }): boolean => length === 0;
 /** Neither codec tells the two zeros apart where a field has no presence. */
-const oneZero = (source: Arbitrary<Twice<number>>): Arbitrary<Twice<number>> => source.map((both) => (both.value === 0 ? { value: 0, json: 0 } : both));
+const oneZero = (source: Arbitrary<Twice<number>>): Arbitrary<Twice<number>> =>
+  source.map((both) => (both.value === 0 ? { value: 0, json: 0 } : both));
 
 const { inner } = fc.letrec<{ inner: Twice<Inner> }>((tie) => ({
   inner: fc
     .record({
       name: implicit(text, isEmpty),
       weight: implicit(int64, isLongZero),
-      children: fc.oneof({ depthSize: "small", withCrossShrink: true }, fc.constant({ value: [] as Inner[], json: undefined }), list(tie("inner"))),
+      children: fc.oneof(
+        { depthSize: "small", withCrossShrink: true },
+        fc.constant({ value: [] as Inner[], json: undefined }),
+        list(tie("inner")),
+      ),
     })
     .map(joined<Inner>),
 }));
 
-const duration = fc.integer({ min: 0, max: 315_576_000_000 }).map((seconds) => ({ value: { seconds: BigInt(seconds), nanos: 250_000_000 }, json: `${seconds}.250s` }));
-const time = twice(fc.date({ min: new Date("1970-01-01T00:00:00Z"), max: new Date("9999-12-31T23:59:59.999Z"), noInvalidDate: true }), (value) =>
-  value.toISOString().replace(".000Z", "Z"),
+const duration = fc
+  .integer({ min: 0, max: 315_576_000_000 })
+  .map((seconds) => ({ value: { seconds: BigInt(seconds), nanos: 250_000_000 }, json: `${seconds}.250s` }));
+const time = twice(
+  fc.date({ min: new Date("1970-01-01T00:00:00Z"), max: new Date("9999-12-31T23:59:59.999Z"), noInvalidDate: true }),
+  (value) => value.toISOString().replace(".000Z", "Z"),
 );
 const any = text.map(({ value }) => ({
-  value: { typeUrl: "type.googleapis.com/test.v1.Detail", value: Detail.encode({ reason: value, count: -1n }).finish() },
+  value: {
+    typeUrl: "type.googleapis.com/test.v1.Detail",
+    value: Detail.encode({ reason: value, count: -1n }).finish(),
+  },
   json: { "@type": "type.googleapis.com/test.v1.Detail", ...(value !== "" && { reason: value }), count: "-1" },
 }));
 const jsonText = plainText.filter((value) => !value.includes("__proto__"));
@@ -93,10 +110,15 @@ const { freely } = fc.letrec<{ freely: JsonValue }>((tie) => ({
   ),
 }));
 const struct = fc.dictionary(jsonText, freely, { maxKeys: 3, noNullPrototype: true });
-const mask = fc.array(fc.constantFrom(["int32_field", "int32Field"], ["inner.name", "inner.name"], ["string_field", "stringField"]), { minLength: 1, maxLength: 3 });
+const mask = fc.array(
+  fc.constantFrom(["int32_field", "int32Field"], ["inner.name", "inner.name"], ["string_field", "stringField"]),
+  { minLength: 1, maxLength: 3 },
+);
 
 /** Joins the fields of a message; `choice` brings a JSON name of its own. */
-function joined<T>(fields: Readonly<Record<string, Twice<unknown> & { readonly name?: string }>>): Twice<T> & { json: JsonObject } {
+function joined<T>(
+  fields: Readonly<Record<string, Twice<unknown> & { readonly name?: string }>>,
+): Twice<T> & { json: JsonObject } {
   const entries = Object.entries(fields);
   const present = entries.filter(([, { json }]) => json !== undefined);
   return {
@@ -105,7 +127,10 @@ function joined<T>(fields: Readonly<Record<string, Twice<unknown> & { readonly n
   };
 }
 
-const member = <T>($case: string, source: Arbitrary<Twice<T>>): Arbitrary<Twice<EchoEverything["choice"]> & { name: string }> =>
+const member = <T>(
+  $case: string,
+  source: Arbitrary<Twice<T>>,
+): Arbitrary<Twice<EchoEverything["choice"]> & { name: string }> =>
   source.map(({ value, json }) => ({ value: { $case, value } as EchoEverything["choice"], json, name: $case }));
 
 const fields = {
@@ -171,7 +196,9 @@ const fields = {
   value: optional(twice(freely, (value) => value)),
   wrappedString: optional(text),
   wrappedInt64: optional(int64),
-  mask: optional(mask.map((paths) => ({ value: paths.map(([path]) => path!), json: paths.map(([, path]) => path!).join(",") }))),
+  mask: optional(
+    mask.map((paths) => ({ value: paths.map(([path]) => path), json: paths.map(([, path]) => path).join(",") })),
+  ),
   retry: optional(duration.map(({ value, json }) => ({ value: { retryDelay: value }, json: { retryDelay: json } }))),
 };
 

@@ -21,11 +21,7 @@ export interface EverythingClient {
   /** Answers with the time it was sent: its messages have a JSON form that is no object. */
   moment(request: MessageInit<Timestamp>, options?: CallOptions): Promise<StringValue>;
 
-  /**
-   * Fails with the code that it was sent, and details of three types.
-   *
-   * @deprecated
-   */
+  /** Fails with the code that it was sent, and details of three types. */
   fail(request: MessageInit<FailEverything>, options?: CallOptions): Promise<Empty>;
 
   /** Is sent and forgotten. */
@@ -70,11 +66,7 @@ export interface EverythingHandler {
   /** Answers with the time it was sent: its messages have a JSON form that is no object. */
   moment(request: Timestamp, context: OperationContext): MessageInit<StringValue> | Promise<MessageInit<StringValue>>;
 
-  /**
-   * Fails with the code that it was sent, and details of three types.
-   *
-   * @deprecated
-   */
+  /** Fails with the code that it was sent, and details of three types. */
   fail(request: FailEverything, context: OperationContext): MessageInit<Empty> | Promise<MessageInit<Empty>>;
 
   /** Is sent and forgotten. */
@@ -101,13 +93,7 @@ export const Everything: Contract<EverythingClient, EverythingHandler> = {
       kind: "unary",
       input: FailEverything,
       output: Empty,
-      options: {
-        idempotency: "no_side_effects",
-        timeoutMs: 1500,
-        requires: ["reader", "writer"],
-        faults: [Detail],
-        deprecated: true,
-      },
+      options: { idempotency: "no_side_effects", timeoutMs: 1500, requires: ["reader", "writer"], faults: [Detail] },
     },
     {
       name: "Notify",
@@ -124,7 +110,7 @@ export const Everything: Contract<EverythingClient, EverythingHandler> = {
       kind: "unary",
       input: Detail,
       output: Empty,
-      options: { pattern: { case: "event", topic: "price.{reason}" } },
+      options: { pattern: { case: "event", topic: "price.{reason}" }, deprecated: true },
     },
   ],
 };

@@ -1,0 +1,21 @@
+import type { RpcError } from "./rpc-error.ts";
+
+/** The signal of a handler: its AbortController is only made when somebody asks for it. */
+export class HandlerSignal {
+  #controller: AbortController | undefined;
+  #reason: RpcError | undefined;
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#reason) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Aborts it, now or as soon as it is asked for. */
+  abort(reason: RpcError): void {
+    this.#reason ??= reason;
+    this.#controller?.abort(reason);
+  }
+}

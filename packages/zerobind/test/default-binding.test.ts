@@ -1,0 +1,48 @@
+import { expect, test } from "@jest/globals";
+import { Channel, ServiceHost, defaultBinding } from "zerobind";
+import { Everything } from "./gen/test/v1/everything.rpc.ts";
+import { EverythingService } from "./support/everything-service.ts";
+
+test.each([
+  ["tcp://127.0.0.1:5555", "zeromq"],
+  ["TCP://127.0.0.1:5555", "zeromq"],
+  ["ipc:///tmp/x", "zeromq"],
+  ["memory://x", "memory"],
+])("%s is of the transport %s", (address, name) => {
+  expect(defaultBinding(address).stack.transport.name).toBe(name);
+});
+
+test.each(["", "127.0.0.1:5555", "http://127.0.0.1", "://x", "constructor://x"])(
+  "%j is of none, and the error tells what there is",
+  (address) => {
+    const message =
+      /is no address that a default binding is known for; addresses begin with tcp:\/\/.*memory:\/\/, for example tcp:\/\/127\.0\.0\.1:5555$/;
+    expect(() => defaultBinding(address)).toThrow(message);
+    expect(() => new Channel(address)).toThrow(message);
+  },
+);
+
+test("a host refuses such addresses when it is opened, and an address that its transport cannot use", async () => {
+  const host = new ServiceHost();
+  host.serve(Everything, new EverythingService());
+  await expect(host.open("nowhere")).rejects.toThrow(/is no address that a default binding is known for/);
+  await expect(host.open("tcp://127.0.0.1")).rejects.toThrow(TypeError);
+  await host.open("memory://*");
+  await host.close();
+});
+
+test("a binding that was given counts for all addresses", () => {
+  expect(() => new Channel("tcp://127.0.0.1:5555", { binding: defaultBinding("memory://x") })).toThrow(
+    /is no address of the memory transport/,
+  );
+});
+
+test("a channel finds its host over tcp", async () => {
+  const host = new ServiceHost();
+  host.serve(Everything, new EverythingService());
+  const [address = ""] = await host.open("tcp://127.0.0.1:*");
+  const channel = new Channel(address);
+  expect(await channel.client(Everything).echo({ stringField: "there" })).toMatchObject({ stringField: "there" });
+  await channel.close();
+  await host.close();
+});

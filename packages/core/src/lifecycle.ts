@@ -57,6 +57,9 @@ export abstract class Lifecycle implements AsyncDisposable {
 
   /** Opens it: once, and all callers share the outcome. A failure closes it and rejects. */
   protected opened(): Promise<void> {
+    if (this.#state === "closing" || this.#state === "closed") {
+      return Promise.reject(new Error(`it is ${this.#state} and cannot be opened`));
+    }
     this.#opening ??= this.#open();
     return this.#opening;
   }
@@ -76,7 +79,6 @@ export abstract class Lifecycle implements AsyncDisposable {
   protected abstract onAbort(): void;
 
   async #open(): Promise<void> {
-    if (this.#state !== "created") throw new Error(`it is ${this.#state} and cannot be opened`);
     this.#state = "opening";
     try {
       await this.onOpen();

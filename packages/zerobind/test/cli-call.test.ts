@@ -254,7 +254,9 @@ describe("errors of calls", () => {
     expect(waited.status).toBe(Status.DEADLINE_EXCEEDED);
     expect(waited.stderr).toMatch(/still waiting for a connection/);
     expect(not.status).toBe(Status.UNAVAILABLE);
-    expect(not.stderr).toMatch(/^UNAVAILABLE: .* found no connection within 3\d\d\d ms: .*Is the server running there\?\n$/);
+    expect(not.stderr).toMatch(
+      /^UNAVAILABLE: .* found no connection within 3\d\d\d ms: .*Is the server running there\?\n$/,
+    );
   });
 
   test("Ctrl-C cancels the call", async () => {

@@ -183,7 +183,7 @@ test("a peer that is not let in is told, and tries again on a new connection", a
       await handler.send([version!, id!, "400", "no", "", ""]);
     }
   })();
-  const router = raw(new Router({ zapDomain: "test" } as object));
+  const router = raw(new Router({ zapDomain: "test" }));
   await router.bind("tcp://127.0.0.1:*");
   const client = await connect(router.lastEndpoint!);
   expect(await client.troubles.next()).toContain("the other end does not let this one in (400); trying again");

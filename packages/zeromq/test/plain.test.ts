@@ -147,7 +147,7 @@ const rubbish: [name: string, frames: (string | Uint8Array)[], code: number, mes
 test.each(rubbish)("REQ with %s gets a status at once", async (_name, frames, code, message) => {
   const server = await echo();
   const socket = req(server.address);
-  await socket.send(frames as Buffer[]);
+  await socket.send(frames);
   const [status, body] = await socket.receive();
   const decoded = StatusMessage.decode(status!);
   expect(decoded.code).toBe(code);

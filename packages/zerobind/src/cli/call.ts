@@ -104,7 +104,8 @@ async function exchange(
   { contract, method, output }: FoundMethod,
   given: { request: JsonObject | AsyncIterable<JsonObject>; options: CallOptions; lines: Output },
 ): Promise<void> {
-  const print = (message: JsonObject): Promise<void> => given.lines.line(printable(JSON.stringify(output.unbox(message))));
+  const print = (message: JsonObject): Promise<void> =>
+    given.lines.line(printable(JSON.stringify(output.unbox(message))));
   const stub = channel.client(contract)[method.localName]!;
   const reply = stub(given.request, given.options);
   if (method.kind === "server_stream" || method.kind === "bidi_stream") {

@@ -22,6 +22,7 @@ const tasks = {
   install: () => undefined,
   build: () => build(),
   demo: (args) => (build(), node("examples/dist/demo/main.js", args)),
+  bench: (args) => (build(), node("benchmarks/dist/main.js", args)),
   greeter: (args) => (build(), node("examples/dist/greeter/server.js", args)),
   test: (args) => (build(), jest(args)),
   typecheck: () => (build(), tsc("-p", "tsconfig.test.json")),

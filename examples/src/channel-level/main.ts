@@ -14,7 +14,7 @@ const stack = binding(zeromq());
 const path = "examples.words.v1.Words/Reverse";
 const toMessage = (text: string): Message => new Message(new TextEncoder().encode(text), { path });
 const toText = ({ body }: Message): string => new TextDecoder().decode(body);
-const reversed = (text: string): string => [...text].reverse().join("");
+const reversed = (text: string): string => Array.from(text).reverse().join("");
 
 /** Takes requests until none comes for `idleMs`, and answers them all then: the last one first. */
 async function serveBackwards(replies: ReplyChannel, idleMs: number): Promise<void> {

@@ -8,7 +8,7 @@ import type { GreeterClient } from "../gen/examples/greeter/v1/greeter.rpc.ts";
 /** One thing that calls can do. `play` tells what came back, and throws if that is not what should. */
 export interface Scene {
   readonly title: string;
-  play(greeter: GreeterClient): Promise<string>;
+  readonly play: (greeter: GreeterClient) => Promise<string>;
 }
 
 export const scenes: readonly Scene[] = [

@@ -63,8 +63,18 @@ function joinToRuntime(code: string, file: DescFile, specifiers: Specifiers): st
       new RegExp(`(?<=^(?:import .*|\\}) from )"${googlePlaceholder}";$`, "m"),
       () => `"${specifiers.runtime("google")}";`,
     );
-  const safe = defineKeys(joined);
+  const safe = defineKeys(validTimestamps(joined));
   return needsNoCheck(file) ? safe.replace("/* eslint-disable */", noCheck) : safe;
+}
+
+/** The nanos of a Timestamp count forward, also before 1970, where ts-proto makes them negative and the message invalid. */
+function validTimestamps(code: string): string {
+  return code
+    .replaceAll("BigInt(Math.trunc(date.getTime() / 1_000))", "BigInt(Math.floor(date.getTime() / 1_000))")
+    .replaceAll(
+      "(date.getTime() % 1_000) * 1_000_000",
+      "(((date.getTime() % 1_000) + 1_000) % 1_000) * 1_000_000",
+    );
 }
 
 /**

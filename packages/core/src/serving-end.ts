@@ -175,7 +175,14 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     return open;
   }
 
-  #plainRefusal({ path }: PlainRequest, operation: Operation | undefined): RpcError | undefined {
+  #plainRefusal({ path, body }: PlainRequest, operation: Operation | undefined): RpcError | undefined {
+    const { maxMessageBytes } = this.#session.limits;
+    if (body.byteLength > maxMessageBytes) {
+      return new RpcError(
+        Status.RESOURCE_EXHAUSTED,
+        `the request has ${body.byteLength} bytes, more than the ${maxMessageBytes} that the server accepts (its limit maxMessageBytes)`,
+      );
+    }
     if (this.draining) return new RpcError(Status.UNAVAILABLE, "the server is closing");
     if (!operation) return undefined;
     if (!operation.plain) {
@@ -206,17 +213,17 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
   }
 }
 
-/** Batches are flushed well below this; a single record may exceed that by its meta and inline body. */
-const batchSlackBytes = 256 * 1024;
+/** Room around the largest body: for meta, and so that what is somewhat too large is still answered and not cut off. */
+const frameSlackBytes = 1024 * 1024;
 
 /** The parts of the session settings that the binding decides. */
 export function sessionParts(stack: StackParts): Pick<SessionSettings, "codec" | "encoding" | "elements"> {
   return { codec: bodyCodec(stack), encoding: stack.encoder.name, elements: stack.elements.map(({ name }) => name) };
 }
 
-/** How large frames may be under given limits. */
-export function maxFrameBytes(limits: Limits): number {
-  return limits.maxFragmentBytes + batchSlackBytes;
+/** How large frames may be under given limits; those of the plain profile hold a whole message. */
+export function maxFrameBytes({ maxFragmentBytes, maxMessageBytes }: Limits): number {
+  return Math.max(maxFragmentBytes, maxMessageBytes) + frameSlackBytes;
 }
 
 /** Plain requests know no elements, windows or fragments; their port only decodes. */

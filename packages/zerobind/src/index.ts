@@ -5,3 +5,13 @@ export { defaultBinding } from "./default-binding.ts";
 export { zeromq } from "@zerobind/zeromq";
 export type { ZeromqOptions } from "@zerobind/zeromq";
 export { loadContract } from "./dynamic/load-contract.ts";
+export type { LoadContractOptions } from "./dynamic/load-contract.ts";
+export type {
+  DynamicClient,
+  DynamicHandler,
+  DynamicMethod,
+  DynamicReply,
+  DynamicRequest,
+  JsonObject,
+  JsonValue,
+} from "./dynamic/types.ts";

@@ -14,7 +14,7 @@ export class PeerConnection {
   /** Whether it may still be there. */
   alive: boolean = true;
   /** By the hops after the first, see `routeKey`. */
-  readonly links = new Map<string, ListenerLink>();
+  readonly links: Map<string, ListenerLink> = new Map();
   /** Called for a message that could not be sent: the one cause is that the connection is gone. */
   readonly unreachable: () => void = (): void => this.end("the peer cannot be reached any more");
   readonly #forget: (connection: PeerConnection) => void;

@@ -85,14 +85,11 @@ function callOptions(flags: CallFlags, { terminal: { stderr }, ended }: Surround
   };
 }
 
-/** Someone waits at a terminal; for servers that take longer to appear there is --wait. */
-const connectTimeoutMs = 3_000;
-
 function openChannel(address: string, { insecure }: CallFlags): Channel {
   try {
     const overZeromq = insecure && !address.startsWith("memory:");
     const ownBinding = overZeromq ? { binding: binding(zeromq({ insecure: true })) } : {};
-    return new Channel(address, { connectTimeoutMs, ...ownBinding });
+    return new Channel(address, ownBinding);
   } catch (error) {
     throw new UsageError((error as Error).message.replace("insecure: true", "--insecure"), { cause: error });
   }

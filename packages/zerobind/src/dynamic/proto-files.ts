@@ -1,7 +1,7 @@
 import { readFile, realpath } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
-import * as codegen from "@zerobind/codegen";
+import { bundledProtos } from "@zerobind/codegen/parts";
 import { ProtoError } from "./proto-error.ts";
 
 /** The text of one file, and where it came from. */
@@ -68,8 +68,8 @@ async function open(path: string): Promise<ProtoFile | undefined> {
 
 /** What may be imported without being there: what the framework brings along, and google's own. */
 async function bundled(name: string): Promise<ProtoFile | undefined> {
-  const { bundledProtos = {} } = codegen as { bundledProtos?: Readonly<Record<string, string>> };
-  if (Object.hasOwn(bundledProtos, name)) return { key: name, shown: name, text: bundledProtos[name]! };
+  const text = Object.hasOwn(bundledProtos, name) ? bundledProtos[name] : undefined;
+  if (text !== undefined) return { key: name, shown: name, text };
   if (!/^google\/protobuf\/[a-z_/]+\.proto$/.test(name)) return undefined;
   try {
     const path = createRequire(import.meta.url).resolve(`protobufjs/${name}`);

@@ -89,7 +89,7 @@ const duration = fc
   .integer({ min: 0, max: 315_576_000_000 })
   .map((seconds) => ({ value: { seconds: BigInt(seconds), nanos: 250_000_000 }, json: `${seconds}.250s` }));
 const time = twice(
-  fc.date({ min: new Date("1970-01-01T00:00:00Z"), max: new Date("9999-12-31T23:59:59.999Z"), noInvalidDate: true }),
+  fc.date({ min: new Date("0001-01-01T00:00:00Z"), max: new Date("9999-12-31T23:59:59.999Z"), noInvalidDate: true }),
   (value) => value.toISOString().replace(".000Z", "Z"),
 );
 const any = text.map(({ value }) => ({

@@ -2757,8 +2757,8 @@ function floatToJson(value: number | null | undefined): number | string | null |
 }
 
 function toTimestamp(date: Date): Timestamp {
-  const seconds = BigInt(Math.trunc(date.getTime() / 1_000));
-  const nanos = (date.getTime() % 1_000) * 1_000_000;
+  const seconds = BigInt(Math.floor(date.getTime() / 1_000));
+  const nanos = (((date.getTime() % 1_000) + 1_000) % 1_000) * 1_000_000;
   return { seconds, nanos };
 }
 

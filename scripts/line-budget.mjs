@@ -20,19 +20,19 @@ function files(folder) {
 
 const sum = (list) => list.reduce((total, { lines }) => total + lines, 0);
 
+function budget(room) {
+  const source = files(`${room}/src`);
+  const longest = source.at(-1);
+  return {
+    files: source.length,
+    lines: sum(source),
+    median: source[Math.floor(source.length / 2)]?.lines ?? 0,
+    longest: longest ? `${longest.lines} ${relative(room, longest.path)}` : "",
+    tests: sum(files(`${room}/test`)),
+  };
+}
+
 export function printLineBudget() {
-  const rows = rooms.map((room) => {
-    const source = files(`${room}/src`);
-    const longest = source.at(-1);
-    return {
-      room,
-      files: source.length,
-      lines: sum(source),
-      median: source[Math.floor(source.length / 2)]?.lines ?? 0,
-      longest: longest ? `${longest.lines} ${relative(room, longest.path)}` : "",
-      tests: sum(files(`${room}/test`)),
-    };
-  });
-  console.table(rows);
+  console.table(Object.fromEntries(rooms.map((room) => [room, budget(room)])));
   return true;
 }

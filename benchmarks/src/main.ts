@@ -53,7 +53,8 @@ function print(figures: Figures): void {
   const rows = [...figures].map(([work, bySubject]) => {
     const ours = median(bySubject.get("zerobind") ?? []);
     const bare = median(bySubject.get("bare zeromq") ?? []);
-    const perSecond = (figure: number): string => (Number.isNaN(figure) ? "–" : Math.round(figure).toLocaleString("en"));
+    const perSecond = (figure: number): string =>
+      Number.isNaN(figure) ? "–" : Math.round(figure).toLocaleString("en");
     const ratio = Number.isNaN(bare) ? "–" : `${(ours / bare).toFixed(2)} ×`;
     return { case: work, "zerobind a second": perSecond(ours), "bare zeromq a second": perSecond(bare), ratio };
   });
@@ -69,7 +70,8 @@ async function main(): Promise<void> {
   else {
     const figures: Figures = new Map();
     const rounds = process.argv.includes("--quick") ? 1 : 5;
-    for (let number = 0; number < rounds; number++) for (const each of Object.keys(subjects)) await round(each, figures);
+    for (let number = 0; number < rounds; number++)
+      for (const each of Object.keys(subjects)) await round(each, figures);
     print(figures);
   }
 }

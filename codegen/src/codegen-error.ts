@@ -26,7 +26,7 @@ export class CodegenError extends Error {
 }
 
 /** `file:line:column: message`, without the parts that are not known. */
-export function formatProblem({ file, line, column, message }: Problem): string {
+function formatProblem({ file, line, column, message }: Problem): string {
   const place = [file, line, column].filter((part) => part !== undefined).join(":");
   return place === "" ? message : `${place}: ${message}`;
 }

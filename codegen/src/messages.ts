@@ -71,10 +71,7 @@ function joinToRuntime(code: string, file: DescFile, specifiers: Specifiers): st
 function validTimestamps(code: string): string {
   return code
     .replaceAll("BigInt(Math.trunc(date.getTime() / 1_000))", "BigInt(Math.floor(date.getTime() / 1_000))")
-    .replaceAll(
-      "(date.getTime() % 1_000) * 1_000_000",
-      "(((date.getTime() % 1_000) + 1_000) % 1_000) * 1_000_000",
-    );
+    .replaceAll("(date.getTime() % 1_000) * 1_000_000", "(((date.getTime() % 1_000) + 1_000) % 1_000) * 1_000_000");
 }
 
 /**

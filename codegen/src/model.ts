@@ -1,7 +1,7 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 
 /** Which sides of a method stream. */
-export type MethodKind = "unary" | "server_stream" | "client_stream" | "bidi_stream";
+type MethodKind = "unary" | "server_stream" | "client_stream" | "bidi_stream";
 
 /** One method, with all that generated code says of it. */
 export interface MethodModel {

@@ -7,7 +7,7 @@ import { inferRoot, type FoundFile } from "./import-root.ts";
 import { outline } from "./proto-text.ts";
 
 /** One file that takes part. */
-export interface ProtoFile {
+interface ProtoFile {
   /** As the user named it, or relative to the current folder if the user did not name it; for messages. */
   readonly shown: string;
   readonly text: string;

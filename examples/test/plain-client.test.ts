@@ -8,6 +8,7 @@ import { startServer } from "./support/programs.ts";
 
 /** Debian's own, for which python3-zmq and python3-protobuf are installed. */
 const python = "/usr/bin/python3";
+const protoc = "protoc";
 const examples = join(import.meta.dirname, "..");
 
 /** Why the client cannot run here; undefined if it can. */
@@ -18,7 +19,7 @@ function whatIsMissing(): string | undefined {
     return `${python} has no zmq or no protobuf (Debian: python3-zmq, python3-protobuf)`;
   }
   try {
-    execFileSync("protoc", ["--version"], { stdio: "ignore" });
+    execFileSync(protoc, ["--version"], { stdio: "ignore" });
   } catch {
     return "there is no protoc (Debian: protobuf-compiler)";
   }
@@ -35,7 +36,7 @@ const missing = whatIsMissing();
     beforeAll(() => {
       generated = mkdtempSync(join(tmpdir(), "zerobind-python-"));
       const protos = join(examples, "../protos/examples/greeter/v1");
-      execFileSync("protoc", [`--proto_path=${protos}`, `--python_out=${generated}`, "greeter.proto"]);
+      execFileSync(protoc, [`--proto_path=${protos}`, `--python_out=${generated}`, "greeter.proto"]);
     });
     afterAll(() => rmSync(generated, { recursive: true, force: true }));
 

@@ -22,9 +22,10 @@ export const bareZeromq: Subject = {
     const waiting = new Map<number, () => void>();
     let lastId = 0;
     void (async () => {
-      for await (const [id] of dealer) {
-        const settle = waiting.get(id!.readUInt32LE());
-        waiting.delete(id!.readUInt32LE());
+      for await (const [frame] of dealer) {
+        const id = frame?.readUInt32LE() ?? 0;
+        const settle = waiting.get(id);
+        waiting.delete(id);
         settle?.();
       }
     })();

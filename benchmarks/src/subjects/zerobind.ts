@@ -43,7 +43,10 @@ export const zerobind: Subject = {
       "client stream": {
         count: 100_000,
         async work(number) {
-          await client.upload(Array.from({ length: number }, () => small), { timeoutMs: Infinity });
+          await client.upload(
+            Array.from({ length: number }, () => small),
+            { timeoutMs: Infinity },
+          );
         },
       },
     };

@@ -47,7 +47,7 @@ export function readyBatch(services: readonly string[], info: string): Uint8Arra
 }
 
 /** What a name from the wire looks like in a message: escaped, and not longer than a line. */
-export function quoted(name: string): string {
+function quoted(name: string): string {
   return JSON.stringify(name.length > 120 ? `${name.slice(0, 120)}…` : name);
 }
 

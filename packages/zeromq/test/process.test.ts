@@ -50,6 +50,23 @@ test("a process that sent to nobody and closed with a linger time ends after it"
   expect(await outcome(child)).toEqual({ code: 0, output: "closed\n", errors: "" });
 });
 
+test("ends that nobody keeps a reference to are not collected as garbage", async () => {
+  const child = runChild(`${prelude}
+    import { setFlagsFromString } from "node:v8";
+    import { runInNewContext } from "node:vm";
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc");
+    let count = 0;
+    const address = (await zeromq().attach("tcp://127.0.0.1:0", bind, end((link) => link.send([native("x")])))).address;
+    await zeromq().attach(address, connect, end((link) => {
+      collect();
+      if (++count < 20) setTimeout(() => (collect(), link.send([native("x")])), 5);
+      else process.exit(count);
+    }));
+  `);
+  expect(await outcome(child)).toEqual({ code: 20, output: "", errors: "" });
+});
+
 test("a peer whose process is killed is noticed at once", async () => {
   const server = await bind("tcp://127.0.0.1:0", { end: answering() });
   const child = runChild(`${prelude}

@@ -2,7 +2,10 @@
 // and ends with exit code 1 at the first surprise.
 import { Channel } from "zerobind";
 import { Greeter } from "../gen/examples/greeter/v1/greeter.rpc.ts";
+import { untilStopped } from "../until-stopped.ts";
 import { scenes } from "./scenes.ts";
+
+void untilStopped().then(() => process.exit(1));
 
 const [address = "tcp://127.0.0.1:5555"] = process.argv.slice(2);
 const width = Math.max(...scenes.map(({ title }) => title.length));

@@ -1,5 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { isLoopback, parseAddress, tidyEndpoint } from "../src/address.ts";
+import { setDisconnectNotice, setLossNotice } from "../src/draft-options.ts";
 import { zeromq } from "../src/index.ts";
 import { toSettings } from "../src/options.ts";
 import { escapeBytes, Troubles } from "../src/trouble.ts";
@@ -152,4 +153,13 @@ test("troubles are told at once, then rarely and with their number, and anew onc
 test("bytes of the wire are escaped and cut", () => {
   expect(escapeBytes(Buffer.from('a"\\\n\u00e9'))).toBe('"a\\x22\\x5c\\x0a\\xc3\\xa9"');
   expect(escapeBytes(Buffer.alloc(100, "x"))).toBe(`"${"x".repeat(48)}…" (100 bytes)`);
+});
+
+test("an option that this build of libzmq does not have is reported as missing, not as an error", () => {
+  const without = {
+    setStringOption() {
+      throw Object.assign(new Error("Invalid argument"), { code: "EINVAL" });
+    },
+  };
+  expect([setLossNotice(without, Buffer.of(1)), setDisconnectNotice(without, Buffer.of(1))]).toEqual([false, false]);
 });

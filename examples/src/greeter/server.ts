@@ -4,7 +4,7 @@
 //
 // --insecure allows addresses that other machines can reach, without encryption.
 import { parseArgs } from "node:util";
-import { ServiceHost, binding, zeromq } from "zerobind";
+import { ServiceHost } from "zerobind";
 import { Greeter } from "../gen/examples/greeter/v1/greeter.rpc.ts";
 import { serveUntilStopped } from "../serve-until-stopped.ts";
 import { GreeterService } from "./handler.ts";
@@ -16,7 +16,7 @@ try {
       insecure: { type: "boolean", default: false },
     },
   });
-  const host = new ServiceHost({ binding: binding(zeromq({ insecure: values.insecure })), drainTimeoutMs: 1_000 });
+  const host = new ServiceHost({ zeromq: { insecure: values.insecure }, drainTimeoutMs: 1_000 });
   host.serve(Greeter, new GreeterService());
   await serveUntilStopped(host, values.address);
 } catch (error) {

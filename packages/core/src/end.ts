@@ -50,7 +50,9 @@ export function sessionTimes({ pingIntervalMs = 15_000, pingTimeoutMs = 45_000, 
 export function checkAddress({ stack: { transport } }: BindingLike, address: unknown, mode: "bind" | "connect"): void {
   if (typeof address !== "string")
     throw new TypeError(`an address must be a string such as "tcp://127.0.0.1:5555", not ${typeof address}`);
-  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(address)?.[1]?.toLowerCase();
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(address)?.[1]?.toLowerCase();
+  // What has no scheme at all the transport may be able to explain better.
+  if (scheme === undefined) transport.check(address, mode);
   if (scheme === undefined || !transport.schemes.includes(scheme)) {
     const known = transport.schemes.map((name) => `${name}://`).join(", ");
     throw new TypeError(

@@ -8,10 +8,9 @@ import type { ClientMethod } from "./client-method.ts";
 import type { Contract, MethodDescriptor, MethodKind } from "./contract.ts";
 import { Message, rawType } from "./message.ts";
 import { Metadata } from "./metadata.ts";
+import { PushStream } from "./push-stream.ts";
 import { ReplyChannel } from "./reply-channel.ts";
 import type { ReplyChannelOptions } from "./reply-channel.ts";
-import { RpcError } from "./rpc-error.ts";
-import { Status } from "./status.ts";
 import type { Inbound } from "./stream.ts";
 
 /**
@@ -84,7 +83,7 @@ export class RequestChannel implements AsyncDisposable {
       "bidi_stream",
       options,
     );
-    const outgoing = new MessageQueue();
+    const outgoing = new PushStream<Uint8Array>();
     const call = this.#channel.start(method, { ...given, request: outgoing });
     return new Exchange(outgoing, call.responses as Inbound<Uint8Array>, path);
   }
@@ -113,11 +112,11 @@ export class RequestChannel implements AsyncDisposable {
 
 /** The caller's half of a call at the level of messages: send, end, and iterate over what comes back. */
 export class Exchange implements AsyncIterable<Message>, AsyncDisposable {
-  readonly #outgoing: MessageQueue;
+  readonly #outgoing: PushStream<Uint8Array>;
   readonly #incoming: Inbound<Uint8Array>;
   readonly #path: string;
 
-  constructor(outgoing: MessageQueue, incoming: Inbound<Uint8Array>, path: string) {
+  constructor(outgoing: PushStream<Uint8Array>, incoming: Inbound<Uint8Array>, path: string) {
     this.#outgoing = outgoing;
     this.#incoming = incoming;
     this.#path = path;
@@ -155,55 +154,4 @@ function rawMethod(path: string, kind: MethodKind): ClientMethod {
   const descriptor: MethodDescriptor = { name, localName: name, kind, input: rawType, output: rawType };
   const contract: Contract = { typeName: service, methods: [descriptor] };
   return clientMethod(contract, descriptor);
-}
-
-/** Messages that are pushed by one side and drawn by the other, one at a time. */
-class MessageQueue implements AsyncIterableIterator<Uint8Array> {
-  readonly #items: { body: Uint8Array; taken: () => void; dropped: (error: RpcError) => void }[] = [];
-  #waiting: ((result: IteratorResult<Uint8Array>) => void) | undefined;
-  #ended = false;
-  #closed = false;
-
-  push(body: Uint8Array): Promise<void> {
-    if (this.#closed) return Promise.reject(overError());
-    if (this.#ended) return Promise.reject(new Error("nothing can be sent after end()"));
-    const waiting = this.#waiting;
-    if (waiting) {
-      this.#waiting = undefined;
-      waiting({ done: false, value: body });
-      return Promise.resolve();
-    }
-    return new Promise((taken, dropped) => this.#items.push({ body, taken, dropped }));
-  }
-
-  end(): void {
-    this.#ended = true;
-    this.#waiting?.({ done: true, value: undefined });
-    this.#waiting = undefined;
-  }
-
-  next(): Promise<IteratorResult<Uint8Array>> {
-    const item = this.#items.shift();
-    if (item) {
-      item.taken();
-      return Promise.resolve({ done: false, value: item.body });
-    }
-    if (this.#ended) return Promise.resolve({ done: true, value: undefined });
-    return new Promise((resolve) => (this.#waiting = resolve));
-  }
-
-  return(): Promise<IteratorResult<Uint8Array>> {
-    this.#closed = true;
-    for (const { dropped } of this.#items.splice(0)) dropped(overError());
-    this.end();
-    return Promise.resolve({ done: true, value: undefined });
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-}
-
-function overError(): RpcError {
-  return new RpcError(Status.CANCELLED, "the call is over");
 }

@@ -16,6 +16,7 @@ export type { FullReply } from "./full.ts";
 export { ContextItems, ContextKey } from "./context.ts";
 export type { OperationContext, Peer } from "./context.ts";
 export type { CallOptions } from "./call-options.ts";
+export { PushStream } from "./push-stream.ts";
 export type { RequestStream, ResponseStream, StreamReader } from "./stream.ts";
 export type { InterceptedCall, Interceptor } from "./interceptor.ts";
 export type { CloseReason, LifecycleState } from "./lifecycle.ts";

@@ -12,8 +12,9 @@ export interface Link {
   /** Where the peer is, as far as the transport can tell; for people and logs, never an identity. */
   readonly remoteAddress: string;
   /**
-   * Hands one message to the transport. False: the link is not open at the moment and nothing was sent. Never throws,
-   * never waits. The frames belong to the transport from then on and must not be changed.
+   * Hands one message to the transport. False: the link is known to be over and nothing was sent. Never throws, never
+   * waits; a transport that learns only later that the message could not be sent ends the link with `lost`. The frames
+   * belong to the transport from then on and must not be changed.
    */
   send(frames: readonly Uint8Array[]): boolean;
   /**

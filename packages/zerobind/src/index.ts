@@ -1,7 +1,7 @@
 export * from "@zerobind/core";
 export { Channel, ServiceHost } from "./ends.ts";
 export type { ChannelOptions, ServiceHostOptions } from "./ends.ts";
-export { defaultBinding } from "./default-binding.ts";
+export { defaultBindings } from "./default-binding.ts";
 export { zeromq } from "@zerobind/zeromq";
 export type { ZeromqOptions } from "@zerobind/zeromq";
 export { loadContract } from "./dynamic/load-contract.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { Channel, ServiceHost, defaultBinding } from "zerobind";
+import { Channel, ServiceHost, defaultBindings } from "zerobind";
 import { Everything } from "./gen/test/v1/everything.rpc.ts";
 import { EverythingService } from "./support/everything-service.ts";
 
@@ -9,7 +9,7 @@ test.each([
   ["ipc:///tmp/x", "zeromq"],
   ["memory://x", "memory"],
 ])("%s is of the transport %s", (address, name) => {
-  expect(defaultBinding(address).stack.transport.name).toBe(name);
+  expect(defaultBindings()(address).stack.transport.name).toBe(name);
 });
 
 test.each(["", "127.0.0.1:5555", "http://127.0.0.1", "://x", "constructor://x"])(
@@ -17,7 +17,7 @@ test.each(["", "127.0.0.1:5555", "http://127.0.0.1", "://x", "constructor://x"])
   (address) => {
     const message =
       /is no address that a default binding is known for; addresses begin with tcp:\/\/.*memory:\/\/, for example tcp:\/\/127\.0\.0\.1:5555$/;
-    expect(() => defaultBinding(address)).toThrow(message);
+    expect(() => defaultBindings()(address)).toThrow(message);
     expect(() => new Channel(address)).toThrow(message);
   },
 );
@@ -32,7 +32,7 @@ test("a host refuses such addresses when it is opened, and an address that its t
 });
 
 test("a binding that was given counts for all addresses", () => {
-  expect(() => new Channel("tcp://127.0.0.1:5555", { binding: defaultBinding("memory://x") })).toThrow(
+  expect(() => new Channel("tcp://127.0.0.1:5555", { binding: defaultBindings()("memory://x") })).toThrow(
     /is no address of the memory transport/,
   );
 });
@@ -45,4 +45,10 @@ test("a channel finds its host over tcp", async () => {
   expect(await channel.client(Everything).echo({ stringField: "there" })).toMatchObject({ stringField: "there" });
   await channel.close();
   await host.close();
+});
+
+test("options of the default transport are given to a host or channel", () => {
+  expect(() => new Channel("tcp://192.0.2.1:5555")).toThrow("say insecure: true");
+  expect(() => new Channel("tcp://192.0.2.1:5555", { zeromq: { insecure: true } })).not.toThrow();
+  expect(() => new ServiceHost({ zeromq: { heartbeatIntervalMs: -1 } })).toThrow(TypeError);
 });

@@ -42,7 +42,7 @@ export function readPlainCall(frames: readonly Uint8Array[], maxMetadataBytes: n
 }
 
 /** Body frames of a reply with a message. */
-export function encodePlainReply(body: Uint8Array, header?: Metadata, trailer?: Metadata): Uint8Array[] {
+function encodePlainReply(body: Uint8Array, header?: Metadata, trailer?: Metadata): Uint8Array[] {
   return withHeader([empty, body], header, trailer);
 }
 

@@ -12,7 +12,7 @@ import type { ZeromqOptions } from "../src/index.ts";
 export const maxFrameBytes = 1024 * 1024;
 
 /** What is waited for in the order in which it happens. */
-export class Queue<T> {
+class Queue<T> {
   readonly all: T[] = [];
   #taken = 0;
   #wake: (() => void) | undefined;

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
-import { Channel, Metadata, RpcError, ServiceHost, Status, full } from "@zerobind/core";
+import { Channel, Metadata, PushStream, RpcError, ServiceHost, Status, full } from "@zerobind/core";
 import { Behavior } from "../gen/test/v1/behavior.rpc.ts";
+import type { MessageInit } from "@zerobind/core";
+import type { Item, Line } from "../gen/test/v1/behavior.pb.ts";
 import { FailReason } from "../gen/test/v1/behavior.pb.ts";
 import { BehaviorService } from "./behavior-handler.ts";
 import { failureOf } from "./failure.ts";
@@ -207,6 +209,32 @@ function streamTests(under: TransportUnderTest): void {
       next();
     }
     expect(turns).toEqual([0, 1, 2, 3, 4].flatMap((number) => [`sent ${number}`, `got ${number}`]));
+  });
+
+  test("what is pushed arrives, at the pace of its reader, until it is ended or the call is over", async () => {
+    await using pair = await openPair(under);
+    const lines = new PushStream<MessageInit<Line>>();
+    const replies = pair.client.relay(lines);
+    for (const number of [1, 2]) {
+      await lines.push({ number });
+      expect((await replies.next()).value).toMatchObject({ number });
+    }
+    lines.end();
+    expect(await replies.next()).toMatchObject({ done: true });
+    await expect(lines.push({})).rejects.toThrow();
+
+    const failing = new PushStream<MessageInit<Item>>();
+    const outcome = failureOf(pair.client.sum(failing));
+    await failing.push({ value: 1n });
+    failing.fail(new RpcError(Status.ABORTED, "enough"));
+    expect(await outcome).toMatchObject({ code: Status.ABORTED, message: "enough" });
+
+    const left = new PushStream<MessageInit<Item>>();
+    const early = pair.client.sum(left);
+    await left.push({ value: -1n });
+    await early;
+    expect(left.left).toBe(true);
+    await expect(left.push({ value: 1n })).rejects.toMatchObject({ code: Status.CANCELLED });
   });
 
   test("streams of large items arrive whole", async () => {

@@ -1,6 +1,5 @@
-import { RpcError, binding } from "@zerobind/core";
+import { RpcError } from "@zerobind/core";
 import type { CallOptions } from "@zerobind/core";
-import { zeromq } from "@zerobind/zeromq";
 import { ProtoTypes } from "../dynamic/proto-types.ts";
 import type { JsonObject } from "../dynamic/types.ts";
 import { Channel } from "../ends.ts";
@@ -87,11 +86,9 @@ function callOptions(flags: CallFlags, { terminal: { stderr }, ended }: Surround
 
 function openChannel(address: string, { insecure }: CallFlags): Channel {
   try {
-    const overZeromq = insecure && !address.startsWith("memory:");
-    const ownBinding = overZeromq ? { binding: binding(zeromq({ insecure: true })) } : {};
-    return new Channel(address, ownBinding);
+    return new Channel(address, { zeromq: { insecure: insecure === true } });
   } catch (error) {
-    throw new UsageError((error as Error).message.replace("insecure: true", "--insecure"), { cause: error });
+    throw new UsageError((error as Error).message.replace(/say insecure: true.*$/, "say --insecure"), { cause: error });
   }
 }
 

@@ -1,50 +1,17 @@
 import type { BindingLike } from "./binding.ts";
-import { checkTimeout, deadlineOf } from "./call-options.ts";
-import type { CallOptions } from "./call-options.ts";
-import { CallingEnd } from "./calling-end.ts";
-import { ClientCall } from "./caller.ts";
-import type { CallOwner } from "./caller.ts";
-import type { ClientMethod } from "./client-method.ts";
+import { CallPool } from "./call-pool.ts";
+import type { CallPoolOptions } from "./call-pool.ts";
 import { createClient } from "./client.ts";
+import type { CallStarter } from "./client.ts";
 import type { Contract } from "./contract.ts";
-import { EndCounters, checkAddress, sessionTimes } from "./end.ts";
-import type { BindingChoice, EndOptions } from "./end.ts";
+import type { BindingChoice } from "./end.ts";
 import type { Interceptor } from "./interceptor.ts";
 import { Lifecycle } from "./lifecycle.ts";
-import { toLimits } from "./limits.ts";
-import type { Limits } from "./limits.ts";
-import type { Metadata } from "./metadata.ts";
-import { RpcError } from "./rpc-error.ts";
-import { Status } from "./status.ts";
-import { Timed, TimerWheel, now } from "./timer-wheel.ts";
-import { inNextTurn } from "./turn.ts";
 
 /** How a channel behaves. Times are in milliseconds. */
-export interface ChannelOptions extends EndOptions {
-  /** Which side of the connection it is: a client may as well bind, and servers then attach to it. Default `connect`. */
-  readonly attach?: "bind" | "connect";
-  /** How long calls wait that name no time, and whose method names none. Default 30,000; Infinity for no limit. */
-  readonly timeoutMs?: number;
-  /** How long a call without `waitForReady` waits for a connection before it ends UNAVAILABLE. Default 10,000. */
-  readonly connectTimeoutMs?: number;
-  /** Calls that may wait for a connection or for the server's credit; more end RESOURCE_EXHAUSTED. Default 10,000. */
-  readonly maxQueuedCalls?: number;
+export interface ChannelOptions extends CallPoolOptions {
   /** Run around every call of every client, the first outermost. */
   readonly interceptors?: readonly Interceptor[];
-}
-
-/** Ends the calls that have waited long enough for a connection. */
-class ConnectTimer extends Timed {
-  readonly #expire: () => void;
-
-  constructor(expire: () => void) {
-    super();
-    this.#expire = expire;
-  }
-
-  onDeadline(): void {
-    this.#expire();
-  }
 }
 
 /**
@@ -54,21 +21,12 @@ class ConnectTimer extends Timed {
  * `close` lets open calls finish for at most `drainTimeoutMs`; what is still open then, and everything at `abort`, ends
  * CANCELLED. Calls made afterwards end UNAVAILABLE.
  */
-export class Channel extends Lifecycle implements CallOwner {
-  readonly wheel: TimerWheel = new TimerWheel(true);
-  readonly limits: Limits;
-  readonly #options: ChannelOptions;
-  readonly #watch = new TimerWheel(false);
-  readonly #counters = new EndCounters();
-  readonly #ends: readonly CallingEnd[];
-  readonly #connectTimeoutMs: number;
-  readonly #maxQueuedCalls: number;
-  readonly #connectTimer = new ConnectTimer(() => this.#expireWaiting());
-  #waiting: ClientCall[] = [];
-  #waitingCount = 0;
-  #turn = 0;
-  #cut = false;
-  #changed: (() => void) | undefined;
+export class Channel extends Lifecycle {
+  /** The inside of a channel, for those in this package that make calls without a client. */
+  static readonly starterOf: (channel: Channel) => CallStarter = (channel) => channel.#pool;
+
+  readonly #pool: CallPool;
+  readonly #interceptors: readonly Interceptor[];
 
   /** TypeError for an address that the binding's transport does not understand, and for options out of their range. */
   constructor(
@@ -76,57 +34,25 @@ export class Channel extends Lifecycle implements CallOwner {
     options: ChannelOptions & { readonly binding: BindingLike | BindingChoice },
   ) {
     super();
-    const {
-      binding,
-      attach = "connect",
-      connectTimeoutMs = 10_000,
-      maxQueuedCalls = 10_000,
-      timeoutMs = 30_000,
-    } = options;
-    checkTimeout("connectTimeoutMs", connectTimeoutMs);
-    checkTimeout("timeoutMs", timeoutMs);
-    this.#options = options;
-    this.limits = toLimits(options.limits);
-    this.#connectTimeoutMs = connectTimeoutMs;
-    this.#maxQueuedCalls = maxQueuedCalls;
     const addresses = typeof address === "string" ? [address] : [...new Set(address)];
     if (addresses.length === 0) throw new TypeError('a channel needs an address, for example "tcp://127.0.0.1:5555"');
-    const settings = {
-      limits: this.limits,
-      ...sessionTimes(options),
-      watchWheel: this.#watch,
-      count: this.#counters.count,
-      onDefect: (error: unknown) => options.onTrouble?.(`an internal error: ${String(error)}`),
-    };
-    const owner = {
-      roomy: () => {
-        if (this.#waitingCount > 0) this.#serveWaiting();
-        this.#changed?.();
-      },
-      hopeless: (reason: string) => this.#giveUpWaiting(reason),
-      changed: () => this.#changed?.(),
-      onTrouble: options.onTrouble ?? (() => undefined),
-    };
-    this.#ends = addresses.map((each) => {
-      const chosen = typeof binding === "function" ? binding(each) : binding;
-      checkAddress(chosen, each, attach);
-      return new CallingEnd(each, chosen.stack, settings, owner);
-    });
+    this.#interceptors = options.interceptors ?? [];
+    this.#pool = new CallPool(addresses, options, () => void this.opened().catch(() => undefined));
   }
 
   /** The address, or all of them; the real one if the channel has bound a wildcard. */
   get address(): string {
-    return this.#ends.map(({ realAddress }) => realAddress).join(", ");
+    return this.#pool.address;
   }
 
   /** Whether a call made now could be sent at once. */
   get connected(): boolean {
-    return this.#ends.some(({ connected }) => connected);
+    return this.#pool.connected;
   }
 
   /** What was dropped since it was made, by reason: replies that came after their call had ended, and the like. */
   get counters(): Readonly<Record<string, number>> {
-    return this.#counters.read();
+    return this.#pool.counters.read();
   }
 
   /** Begins to connect without waiting for the first call. Does not wait for a server; rejects if it cannot bind. */
@@ -136,158 +62,23 @@ export class Channel extends Lifecycle implements CallOwner {
 
   /** A typed client of a contract. Clients are cheap, have no state of their own, and end with their channel. */
   client<Client>(contract: Contract<Client>, options: { readonly interceptors?: readonly Interceptor[] } = {}): Client {
-    const interceptors = [...(this.#options.interceptors ?? []), ...(options.interceptors ?? [])];
-    return createClient(this, contract, interceptors) as Client;
+    const interceptors = [...this.#interceptors, ...(options.interceptors ?? [])];
+    return createClient(this.#pool, contract, interceptors) as Client;
   }
 
-  /** When a call made now must be over. */
-  deadlineOf(method: ClientMethod, options: CallOptions | undefined): number {
-    return deadlineOf(options, method.timeoutMs ?? this.#options.timeoutMs ?? 30_000);
+  protected onOpen(): Promise<void> {
+    return this.#pool.attach();
   }
 
-  /** Starts a call, now or when there is a session for it. */
-  start(
-    method: ClientMethod,
-    given: { request: unknown; options: CallOptions | undefined; metadata: Metadata | undefined; deadlineMs: number },
-    settle?: { resolve(value: unknown): void; reject(error: RpcError): void },
-  ): ClientCall {
-    const call = new ClientCall(this, method, given, settle);
-    if (call.arm()) this.#dispatch(call);
-    return call;
+  protected onClosing(): void {
+    this.#pool.refuse();
   }
 
-  restart(call: ClientCall): boolean {
-    if (this.state !== "open") return false;
-    this.#enqueue(call);
-    // Not in the middle of what the lost session has to do.
-    inNextTurn(() => this.#serveWaiting());
-    return true;
-  }
-
-  withdrawn(call: ClientCall): void {
-    if (call.queuedMs === undefined) return;
-    call.queuedMs = undefined;
-    this.#waitingCount -= 1;
-    this.#changed?.();
-  }
-
-  whyNotConnected(): string {
-    if (this.state === "closing" || this.state === "closed") return "the channel is closed";
-    if (this.connected) return "the server's credit for calls was used up (its limit maxConcurrentCalls)";
-    const problems = this.#ends.map(({ problem, address }) => problem ?? `${address}: no server has answered yet`);
-    return `${problems.join("; ")}. Is the server running there?`;
-  }
-
-  protected async onOpen(): Promise<void> {
-    const { attach = "connect" } = this.#options;
-    try {
-      await Promise.all(this.#ends.map((end) => end.attach(attach)));
-    } catch (error) {
-      this.#giveUpWaiting(String(error));
-      await Promise.all(this.#ends.map((end) => end.close(0)));
-      throw error;
-    }
-  }
-
-  protected async onClose(graceful: boolean): Promise<void> {
-    const { drainTimeoutMs = 5_000 } = this.#options;
-    if (graceful) await this.#drained(now() + drainTimeoutMs);
-    const error = new RpcError(Status.CANCELLED, `the channel to ${this.address} was closed before the call had ended`);
-    for (const call of this.#waiting.splice(0)) call.failHere(error);
-    for (const end of this.#ends) end.cancelAll(error);
-    await Promise.all(this.#ends.map((end) => end.close(graceful ? 250 : 0)));
-    this.wheel.clear();
-    this.#watch.clear();
+  protected onClose(graceful: boolean): Promise<void> {
+    return this.#pool.close(graceful);
   }
 
   protected onAbort(): void {
-    this.#cut = true;
-    this.#changed?.();
-  }
-
-  #dispatch(call: ClientCall): void {
-    if (this.state === "created") this.opened().catch(() => undefined);
-    if (this.state === "closing" || this.state === "closed") {
-      call.unavailable();
-      return;
-    }
-    const session = this.#waitingCount === 0 ? this.#pick() : undefined;
-    if (session) session.begin(call);
-    else this.#wait(call);
-  }
-
-  #pick(): ReturnType<CallingEnd["pick"]> {
-    const ends = this.#ends;
-    if (ends.length === 1) return ends[0]!.pick();
-    for (let tried = 0; tried < ends.length; tried++) {
-      this.#turn = (this.#turn + 1) % ends.length;
-      const session = ends[this.#turn]!.pick();
-      if (session) return session;
-    }
-    return undefined;
-  }
-
-  #wait(call: ClientCall): void {
-    if (this.#waitingCount >= this.#maxQueuedCalls) {
-      const text = `${this.#waitingCount} calls already wait for ${this.address}, as many as the channel allows (its option maxQueuedCalls): ${this.whyNotConnected()}`;
-      call.failHere(new RpcError(Status.RESOURCE_EXHAUSTED, text));
-      return;
-    }
-    this.#enqueue(call);
-  }
-
-  #enqueue(call: ClientCall): void {
-    call.queuedMs = now();
-    this.#waitingCount += 1;
-    this.#waiting.push(call);
-    if (!call.waitsForReady && this.#connectTimer.tick === 0)
-      this.wheel.add(this.#connectTimer, call.queuedMs + this.#connectTimeoutMs);
-  }
-
-  #serveWaiting(): void {
-    while (this.#waiting.length > 0) {
-      const call = this.#waiting[0]!;
-      if (!call.ended) {
-        const session = this.#pick();
-        if (!session) return;
-        this.#waiting.shift();
-        call.queuedMs = undefined;
-        this.#waitingCount -= 1;
-        session.begin(call);
-      } else this.#waiting.shift();
-    }
-    this.wheel.remove(this.#connectTimer);
-  }
-
-  /** Whoever waits for credit waits on; only a missing connection is given up. */
-  #expireWaiting(): void {
-    const before = now() - this.#connectTimeoutMs;
-    const isLate = ({ waitsForReady, queuedMs = 0 }: ClientCall): boolean => !waitsForReady && queuedMs <= before;
-    const late = this.connected ? [] : this.#waiting.filter((call) => !call.ended && isLate(call));
-    this.#waiting = this.#waiting.filter((call) => !call.ended && (this.connected || !isLate(call)));
-    for (const call of late) call.unavailable();
-    const next = this.#waiting.find(({ waitsForReady }) => !waitsForReady);
-    // Those that wait for credit have no time of their own; it is looked at again after a while.
-    if (next) this.wheel.add(this.#connectTimer, Math.max((next.queuedMs ?? 0) + this.#connectTimeoutMs, now() + 100));
-  }
-
-  #giveUpWaiting(reason: string): void {
-    for (const call of this.#waiting.splice(0))
-      call.failHere(new RpcError(Status.UNAVAILABLE, `${call.method.path} at ${this.address}: ${reason}`));
-  }
-
-  async #drained(deadlineMs: number): Promise<void> {
-    while (!this.#cut && (this.#waitingCount > 0 || this.#ends.some(({ openCalls }) => openCalls > 0))) {
-      const leftMs = deadlineMs - now();
-      if (leftMs <= 0) return;
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, Math.min(leftMs, 0x7fffffff));
-        this.#changed = () => {
-          clearTimeout(timer);
-          inNextTurn(resolve);
-        };
-      });
-      this.#changed = undefined;
-    }
+    this.#pool.cutShort();
   }
 }

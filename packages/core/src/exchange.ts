@@ -3,6 +3,7 @@ import type { BindingLike, BindingStack, StackParts } from "./binding.ts";
 import type { CallOptions } from "./call-options.ts";
 import { Channel } from "./channel.ts";
 import type { ChannelOptions } from "./channel.ts";
+import type { CallStarter } from "./client.ts";
 import { clientMethod } from "./client-method.ts";
 import type { ClientMethod } from "./client-method.ts";
 import type { Contract, MethodDescriptor, MethodKind } from "./contract.ts";
@@ -49,10 +50,12 @@ export type ExchangeOptions = Omit<CallOptions, "metadata">;
 /** The calling end for programs that handle messages themselves. It owns its channel. */
 export class RequestChannel implements AsyncDisposable {
   readonly #channel: Channel;
+  readonly #calls: CallStarter;
   readonly #methods = new Map<string, ClientMethod>();
 
   constructor(channel: Channel) {
     this.#channel = channel;
+    this.#calls = Channel.starterOf(channel);
   }
 
   get address(): string {
@@ -72,7 +75,7 @@ export class RequestChannel implements AsyncDisposable {
         resolve: (body: unknown) => resolve(new Message(body as Uint8Array, { path: message.path, headers })),
         reject,
       };
-      this.#channel.start(method, { ...given, request: message.body, options: { ...options, onHeader } }, settle);
+      this.#calls.start(method, { ...given, request: message.body, options: { ...options, onHeader } }, settle);
     });
   }
 
@@ -84,7 +87,7 @@ export class RequestChannel implements AsyncDisposable {
       options,
     );
     const outgoing = new PushStream<Uint8Array>();
-    const call = this.#channel.start(method, { ...given, request: outgoing });
+    const call = this.#calls.start(method, { ...given, request: outgoing });
     return new Exchange(outgoing, call.responses as Inbound<Uint8Array>, path);
   }
 
@@ -106,7 +109,7 @@ export class RequestChannel implements AsyncDisposable {
     // Paths are the caller's own; a program that makes up new ones all the time only loses the cache.
     if (this.#methods.size < 1000) this.#methods.set(key, method);
     const metadata = headers.size > 0 ? headers : undefined;
-    return { method, given: { options, metadata, deadlineMs: this.#channel.deadlineOf(method, options) } };
+    return { method, given: { options, metadata, deadlineMs: this.#calls.deadlineOf(method, options) } };
   }
 }
 

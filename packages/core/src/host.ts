@@ -115,6 +115,10 @@ export class ServiceHost extends Lifecycle {
     }
   }
 
+  protected onClosing(): void {
+    // Each endpoint refuses new calls from the beginning of its drain.
+  }
+
   protected async onClose(graceful: boolean): Promise<void> {
     const { drainTimeoutMs = 5_000 } = this.#options;
     if (graceful) await Promise.all(this.#ends.map((end) => end.drain(drainTimeoutMs)));

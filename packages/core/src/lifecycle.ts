@@ -72,6 +72,9 @@ export abstract class Lifecycle implements AsyncDisposable {
   /** Acquires what is needed; a rejection closes the object. */
   protected abstract onOpen(): Promise<void>;
 
+  /** Closing begins, whatever the state was: nothing new may begin. */
+  protected abstract onClosing(): void;
+
   /** Ends what is under way and frees everything. `graceful` is false for an abort or a failure. Must not reject. */
   protected abstract onClose(graceful: boolean): Promise<void>;
 
@@ -102,6 +105,7 @@ export abstract class Lifecycle implements AsyncDisposable {
     const untouched = this.#state === "created";
     this.#state = "closing";
     this.#reason = reason;
+    this.onClosing();
     if (opening) await this.#opening?.catch(() => undefined);
     if (!untouched) await this.onClose(reason.kind === "closed");
     this.#state = "closed";

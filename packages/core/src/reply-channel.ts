@@ -101,8 +101,7 @@ export class RequestContext implements AsyncDisposable, AsyncIterable<Message> {
  * The serving end for programs that handle messages themselves: `for await (const context of channel)`, or
  * `tryReceiveRequest`. It never stops reading to slow its callers down; requests wait in a bounded queue.
  */
-export class ReplyChannel extends Lifecycle implements OperationTable, AsyncIterable<RequestContext> {
-  readonly services: readonly string[] = [];
+export class ReplyChannel extends Lifecycle implements AsyncIterable<RequestContext> {
   readonly #end: ServingEnd;
   readonly #calls = new TimerWheel(true);
   readonly #watch = new TimerWheel(false);
@@ -120,7 +119,7 @@ export class ReplyChannel extends Lifecycle implements OperationTable, AsyncIter
     this.#wanted = address;
     this.#options = options;
     this.#end = new ServingEnd(stack, {
-      table: this,
+      table: this.#table(),
       wheel: this.#calls,
       epoch: globalThis.crypto.getRandomValues(new Uint8Array(8)),
       info: endInfo,
@@ -176,7 +175,37 @@ export class ReplyChannel extends Lifecycle implements OperationTable, AsyncIter
     for (let context = await this.receiveRequest(); context; context = await this.receiveRequest()) yield context;
   }
 
-  resolve(path: string): Operation {
+  protected onOpen(): Promise<void> {
+    return this.#end.attach(this.#wanted, this.#options.attach ?? "bind");
+  }
+
+  protected onClosing(): void {
+    for (const waiter of [...this.#waiters]) waiter(undefined);
+  }
+
+  protected async onClose(graceful: boolean): Promise<void> {
+    if (graceful) await this.#end.drain(this.#options.drainTimeoutMs ?? 5_000);
+    await this.#end.close();
+    this.#calls.clear();
+    this.#watch.clear();
+  }
+
+  protected onAbort(): void {
+    this.#end.stopDraining();
+  }
+
+  /** Every method is served here, by whoever receives the request. */
+  #table(): OperationTable {
+    return {
+      services: [],
+      resolve: (path) => this.#operation(path),
+      admit: () => this.#admit(),
+      // Only what waits is limited, not what runs.
+      released: () => undefined,
+    };
+  }
+
+  #operation(path: string): Operation {
     const [, name = ""] = path.split("/");
     const descriptor: MethodDescriptor = {
       name,
@@ -196,7 +225,7 @@ export class ReplyChannel extends Lifecycle implements OperationTable, AsyncIter
     };
   }
 
-  admit(): RpcError | undefined {
+  #admit(): RpcError | undefined {
     const { maxQueuedRequests = 1000 } = this.#options;
     if (this.#undelivered < maxQueuedRequests) {
       this.#undelivered += 1;
@@ -206,26 +235,6 @@ export class ReplyChannel extends Lifecycle implements OperationTable, AsyncIter
       Status.RESOURCE_EXHAUSTED,
       `${this.#undelivered} requests wait to be received, as many as the server allows (its option maxQueuedRequests)`,
     );
-  }
-
-  released(): void {
-    // Only what waits is limited, not what runs.
-  }
-
-  protected onOpen(): Promise<void> {
-    return this.#end.attach(this.#wanted, this.#options.attach ?? "bind");
-  }
-
-  protected async onClose(graceful: boolean): Promise<void> {
-    for (const waiter of [...this.#waiters]) waiter(undefined);
-    if (graceful) await this.#end.drain(this.#options.drainTimeoutMs ?? 5_000);
-    await this.#end.close();
-    this.#calls.clear();
-    this.#watch.clear();
-  }
-
-  protected onAbort(): void {
-    this.#end.stopDraining();
   }
 
   #next(): RequestContext | undefined {

@@ -12,6 +12,9 @@ const subjects: Record<string, Subject> = { zerobind, "bare zeromq": bareZeromq 
 /** Case → subject → one figure a round. */
 type Figures = Map<string, Map<string, number[]>>;
 
+/** The compiler of the runtime needs about so long until it has seen enough of a case. */
+const warmUpMs = 1_000;
+
 function start(role: string, subject: string, ...rest: string[]): ChildProcess {
   return fork(import.meta.filename, [role, subject, ...rest], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
 }
@@ -37,7 +40,8 @@ async function round(name: string, figures: Figures): Promise<void> {
 async function measure(subject: Subject, address: string): Promise<Record<string, number>> {
   const measured: Record<string, number> = {};
   for (const [name, { count, work }] of Object.entries(await subject.connect(address))) {
-    await work(Math.ceil(count / 5));
+    const warmEnd = performance.now() + warmUpMs;
+    while (performance.now() < warmEnd) await work(Math.ceil(count / 10));
     const started = performance.now();
     await work(count);
     measured[name] = (count / (performance.now() - started)) * 1000;

@@ -197,6 +197,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   }
 
   #receivePart(batch: BatchReader): boolean {
+    if (batch.bodyLength === 0 && (batch.flags & Flag.MORE) !== 0) throw new WireError("a fragment is empty");
     this.#partBytes += batch.bodyLength;
     if (!this.#checkSize(this.#partBytes)) return false;
     (this.#parts ??= []).push(batch.bodyView());

@@ -7,7 +7,7 @@ import type { CallOwner } from "./caller.ts";
 import type { CallStarter } from "./client.ts";
 import type { ClientMethod } from "./client-method.ts";
 import type { ClientSession } from "./client-session.ts";
-import { EndCounters, checkAddress, sessionTimes } from "./end.ts";
+import { EndCounters, checkAddress, guarded, sessionTimes } from "./end.ts";
 import type { BindingChoice, EndOptions } from "./end.ts";
 import { toLimits } from "./limits.ts";
 import type { Limits } from "./limits.ts";
@@ -92,7 +92,7 @@ export class CallPool implements CallOwner, CallStarter {
         roomy: () => this.#roomy(),
         hopeless: (reason) => this.#giveUpWaiting(reason),
         changed: () => this.#changed?.(),
-        onTrouble: options.onTrouble ?? (() => undefined),
+        onTrouble: guarded(options.onTrouble),
       });
     });
   }
@@ -128,6 +128,8 @@ export class CallPool implements CallOwner, CallStarter {
     if (call.queuedMs === undefined) return;
     call.queuedMs = undefined;
     this.#waitingCount -= 1;
+    // Calls that have ended while they waited must not pile up; most of the time there are few.
+    if (this.#waiting.length > 2 * this.#waitingCount + 64) this.#waiting = this.#waiting.filter(({ ended }) => !ended);
     this.#changed?.();
   }
 

@@ -130,7 +130,8 @@ export class ClientCall extends CallHalf {
   begin(session: CallerPort, id: number): void {
     this.join(session, id);
     this.#session = session;
-    this.#options?.onPeer?.({ address: session.link.remoteAddress });
+    if (this.#options?.onPeer) this.#tell(this.#options.onPeer, { address: session.link.remoteAddress });
+    if (this.ended) return;
     const { method } = this;
     const tooMuch = metadataProblem(this.#metadata, session.peerLimits);
     if (tooMuch) return this.failHere(new RpcError(Status.RESOURCE_EXHAUSTED, `${this.#where()} has ${tooMuch}`));
@@ -244,7 +245,7 @@ export class ClientCall extends CallHalf {
   }
 
   /** A callback of the caller that throws ends its call. */
-  #tell(callback: ((block: Metadata) => void) | undefined, block: Metadata): void {
+  #tell<T>(callback: ((block: T) => void) | undefined, block: T): void {
     if (!callback) return;
     try {
       callback(block);
@@ -263,11 +264,13 @@ export class ClientCall extends CallHalf {
 
   failHere(error: RpcError): void {
     if (this.ended) return;
-    const sent = this.#session !== undefined && this.batchNumber !== 0;
+    if (this.#session && this.batchNumber !== 0) {
+      // Before the end, which makes room for another call: the server must hear of the room first.
+      this.#session.outbox.forget(this.id);
+      const aux = error.code === Status.DEADLINE_EXCEEDED ? Status.DEADLINE_EXCEEDED : Status.CANCELLED;
+      this.record(RecordType.CANCEL, 0, aux);
+    }
     this.#end(error, undefined);
-    if (!sent) return;
-    const aux = error.code === Status.DEADLINE_EXCEEDED ? Status.DEADLINE_EXCEEDED : Status.CANCELLED;
-    this.record(RecordType.CANCEL, 0, aux);
   }
 
   /** The one ending. Errors of the server come after the messages it had sent, those of this end at once. */

@@ -3,7 +3,7 @@ import { methodPath } from "./contract.ts";
 import { compose } from "./interceptor.ts";
 import type { Interceptor } from "./interceptor.ts";
 import type { Operation, ServerCall } from "./request-context.ts";
-import { RpcError } from "./rpc-error.ts";
+import { RpcError, isRpcError } from "./rpc-error.ts";
 import type { OperationTable } from "./serving-end.ts";
 import { Status } from "./status.ts";
 import { isPromiseLike, isStreamable } from "./stream.ts";
@@ -70,6 +70,7 @@ export class Dispatcher implements OperationTable {
   add(contract: Contract, handler: object, interceptors: readonly Interceptor[]): void {
     if (this.#services.includes(contract.typeName))
       throw new TypeError(`${contract.typeName} is already served by this host`);
+    refuseUnsupported(contract);
     const methods = callMethods(contract);
     const missing = methods.filter(({ localName }) => typeof memberOf(handler, localName) !== "function");
     if (missing.length > 0 && !incomplete.has(handler)) {
@@ -125,6 +126,7 @@ export class Dispatcher implements OperationTable {
       serverStreams,
       plain: method.kind === "unary",
       oneWay: method.options?.pattern?.case === "one_way",
+      onUnsendable: (error) => this.#report(error, { path, id: undefined }),
       start: serverStreams ? (call) => void startStream(run, call, failed) : (call) => startUnary(run, call, failed),
     };
   }
@@ -133,45 +135,73 @@ export class Dispatcher implements OperationTable {
   #failed(call: ServerCall, thrown: unknown): void {
     if (call.status !== "open") return;
     const { path, oneWay } = call.operation;
-    if (thrown instanceof RpcError) {
+    if (isRpcError(thrown)) {
       call.fail(thrown);
       if (!oneWay) return;
     }
     const id = oneWay ? undefined : errorId();
-    this.#onError(thrown, { path, id });
-    if (id !== undefined)
-      call.fail(
-        new RpcError(
-          Status.UNKNOWN,
-          `the handler of ${path} failed; the server's log has the reason under error id ${id}`,
-        ),
-      );
-    else if (call.status === "open") call.fail(RpcError.from(thrown));
+    const text = `the handler of ${path} failed; the server's log has the reason under error id ${id}`;
+    if (call.status === "open")
+      call.fail(id === undefined ? RpcError.from(thrown) : new RpcError(Status.UNKNOWN, text));
+    this.#report(thrown, { path, id });
   }
+
+  /** A sink that throws must not harm the calls. */
+  #report(error: unknown, failure: HandlerFailure): void {
+    try {
+      this.#onError(error, failure);
+    } catch (thrown) {
+      logFailure(thrown, { path: "", id: undefined });
+    }
+  }
+}
+
+/** What a contract asks for and this version does not do is refused here, and never left out in silence. */
+function refuseUnsupported({ typeName, methods }: Contract): void {
+  for (const method of methods) {
+    const { pattern, requires = [] } = method.options ?? {};
+    if (requires.length > 0) {
+      throw new TypeError(
+        `${typeName}/${method.name} requires roles (${requires.join(", ")}), which this version does not check; ` +
+          "take the option out and guard the method by an interceptor",
+      );
+    }
+    if (pattern && !isCall(method)) {
+      throw new TypeError(
+        `${typeName}/${method.name} is of the pattern "${pattern.case}", which this version does not serve`,
+      );
+    }
+  }
+}
+
+/** Where failures go that nobody else takes. */
+export function logFailure(error: unknown, { path, id }: HandlerFailure): void {
+  const what = path === "" ? "an internal error" : `the handler of ${path} failed`;
+  // eslint-disable-next-line no-console -- what callers do not get to see must be seen somewhere
+  console.error(`zerobind: ${what}${id === undefined ? "" : ` (error id ${id})`}:`, error);
 }
 
 type Failed = (call: ServerCall, thrown: unknown) => void;
 
 function startUnary(run: (call: ServerCall) => unknown, call: ServerCall, failed: Failed): void {
-  let result: unknown;
   try {
-    result = run(call);
+    const result = run(call);
+    if (isPromiseLike(result)) {
+      result.then(
+        (value) => answer(call, value, failed),
+        (thrown: unknown) => failed(call, thrown),
+      );
+    } else answer(call, result, failed);
   } catch (thrown) {
     failed(call, thrown);
-    return;
   }
-  if (isPromiseLike(result)) {
-    result.then(
-      (value) => answer(call, value, failed),
-      (thrown: unknown) => failed(call, thrown),
-    );
-  } else answer(call, result, failed);
 }
 
 function answer(call: ServerCall, value: unknown, failed: Failed): void {
   if (call.status !== "open") return;
   if (call.operation.oneWay) call.reply();
   else if (typeof value === "object" && value !== null) call.reply(value);
+  else if (value === undefined && call.method.output.$type === "google.protobuf.Empty") call.reply({});
   else
     failed(
       call,

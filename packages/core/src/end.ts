@@ -46,8 +46,21 @@ export function sessionTimes({ pingIntervalMs = 15_000, pingTimeoutMs = 45_000, 
   return { pingIntervalMs, pingTimeoutMs };
 }
 
+/** A sink for problems that cannot throw into whoever reports one. */
+export function guarded(onTrouble: ((problem: string) => void) | undefined): (problem: string) => void {
+  return (problem) => {
+    try {
+      onTrouble?.(problem);
+    } catch {
+      // Whoever is told has nobody to tell.
+    }
+  };
+}
+
 /** Throws TypeError for an address that the binding's transport cannot use. */
 export function checkAddress({ stack: { transport } }: BindingLike, address: unknown, mode: "bind" | "connect"): void {
+  if (mode !== "bind" && mode !== "connect")
+    throw new TypeError(`attach must be "bind" or "connect", not ${JSON.stringify(mode)}`);
   if (typeof address !== "string")
     throw new TypeError(`an address must be a string such as "tcp://127.0.0.1:5555", not ${typeof address}`);
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(address)?.[1]?.toLowerCase();

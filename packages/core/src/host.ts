@@ -1,12 +1,12 @@
 import type { BindingLike } from "./binding.ts";
-import { Dispatcher } from "./dispatcher.ts";
+import { Dispatcher, logFailure } from "./dispatcher.ts";
 import type { HandlerFailure, ServeOptions } from "./dispatcher.ts";
 import type { Contract } from "./contract.ts";
 import type { Interceptor } from "./interceptor.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { toLimits } from "./limits.ts";
 import type { Limits } from "./limits.ts";
-import { EndCounters, checkAddress, endInfo, sessionTimes } from "./end.ts";
+import { EndCounters, checkAddress, endInfo, guarded, sessionTimes } from "./end.ts";
 import type { BindingChoice, EndOptions } from "./end.ts";
 import { ServingEnd } from "./serving-end.ts";
 import { TimerWheel } from "./timer-wheel.ts";
@@ -48,6 +48,7 @@ export class ServiceHost extends Lifecycle {
   readonly #epoch = globalThis.crypto.getRandomValues(new Uint8Array(8));
   readonly #ends: ServingEnd[] = [];
   #endpoints: readonly Endpoint[] = [];
+  #opening: Promise<void> = Promise.resolve();
 
   /** TypeError for options that are out of their range. */
   constructor(options: ServiceHostOptions & { readonly binding: BindingLike | BindingChoice }) {
@@ -98,21 +99,32 @@ export class ServiceHost extends Lifecycle {
     const wanted = endpoints.map((given) => (typeof given === "string" ? { address: given } : given));
     if (wanted.length === 0) throw new TypeError('open needs an address, for example open("tcp://127.0.0.1:5555")');
     for (const endpoint of wanted) checkAddress(this.#bindingOf(endpoint), endpoint.address, endpoint.attach ?? "bind");
-    if (this.state === "open") return Promise.all(wanted.map((endpoint) => this.#attach(endpoint)));
+    // One after the other: what is asked for while it opens is added when it is open.
+    const opening =
+      this.state === "created" ? this.#openFirst(wanted) : this.#opening.then(() => this.#attachAll(wanted));
+    this.#opening = opening.then(
+      () => undefined,
+      () => undefined,
+    );
+    return await opening;
+  }
+
+  async #openFirst(wanted: readonly Endpoint[]): Promise<readonly string[]> {
     this.#endpoints = wanted;
     await this.opened();
+    this.#checkOpen();
     return this.addresses;
+  }
+
+  #checkOpen(): void {
+    if (this.state !== "open" && this.state !== "opening")
+      throw new Error(`the host is ${this.state} and cannot be opened`);
   }
 
   protected async onOpen(): Promise<void> {
     if (this.#dispatcher.services.length === 0)
       throw new Error("the host serves nothing yet: call serve(contract, handler) before open");
-    try {
-      for (const endpoint of this.#endpoints) await this.#attach(endpoint);
-    } catch (error) {
-      await this.onClose(false);
-      throw error;
-    }
+    await this.#attachAll(this.#endpoints);
   }
 
   protected onClosing(): void {
@@ -135,7 +147,22 @@ export class ServiceHost extends Lifecycle {
     return endpoint.binding ?? this.#choose(endpoint.address);
   }
 
-  async #attach(endpoint: Endpoint): Promise<string> {
+  /** All or none. */
+  async #attachAll(endpoints: readonly Endpoint[]): Promise<readonly string[]> {
+    this.#checkOpen();
+    const added: ServingEnd[] = [];
+    try {
+      for (const endpoint of endpoints) added.push(await this.#attach(endpoint));
+      this.#checkOpen();
+    } catch (error) {
+      await Promise.all(added.map((end) => end.close()));
+      throw error;
+    }
+    this.#ends.push(...added);
+    return added.map(({ address }) => address);
+  }
+
+  async #attach(endpoint: Endpoint): Promise<ServingEnd> {
     const end = new ServingEnd(this.#bindingOf(endpoint).stack, {
       table: this.#dispatcher,
       wheel: this.#calls,
@@ -148,18 +175,9 @@ export class ServiceHost extends Lifecycle {
         count: this.#counters.count,
         onDefect: (error) => (this.#options.onError ?? logFailure)(error, { path: "", id: undefined }),
       },
-      onTrouble: this.#options.onTrouble ?? (() => undefined),
+      onTrouble: guarded(this.#options.onTrouble),
     });
     await end.attach(endpoint.address, endpoint.attach ?? "bind");
-    this.#ends.push(end);
-    return end.address;
+    return end;
   }
-}
-
-function logFailure(error: unknown, { path, id }: HandlerFailure): void {
-  // eslint-disable-next-line no-console -- the default of onError: what callers do not get to see must be seen somewhere
-  console.error(
-    `zerobind: ${path === "" ? "an internal error" : `the handler of ${path} failed`}${id === undefined ? "" : ` (error id ${id})`}:`,
-    error,
-  );
 }

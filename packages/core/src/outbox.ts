@@ -122,6 +122,11 @@ export class Outbox {
     return this.#held.has(callId);
   }
 
+  /** Whether anything still waits for credit or its turn. */
+  get isHolding(): boolean {
+    return this.#held.size > 0;
+  }
+
   /** Forgets what of a call still waits: nobody wants it any more. */
   forget(callId: number): void {
     this.#held.delete(callId);

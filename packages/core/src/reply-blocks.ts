@@ -4,6 +4,9 @@ import { Metadata, metadataToEntries } from "./metadata.ts";
 import type { MetadataInit } from "./metadata.ts";
 import type { RpcError } from "./rpc-error.ts";
 
+/** Longer texts of errors are cut. */
+const maxMessageLength = 8 * 1024;
+
 /** The header block and the trailer block of one reply, and the meta of the records that carry them. */
 export class ReplyBlocks {
   header: Metadata | undefined;
@@ -43,17 +46,41 @@ export class ReplyBlocks {
     const header = this.#headerSent ? undefined : this.header;
     const trailer = error?.trailer ?? this.trailer;
     if (!error && !header && !trailer) return undefined;
+    if (error) return [EndHeader, this.#errorMeta(error, header, trailer)];
     const meta = {
-      message: error?.message ?? "",
-      details: error?.details ?? [],
+      message: "",
+      details: [],
       header: header ? metadataToEntries(header) : [],
       trailer: trailer ? metadataToEntries(trailer) : [],
     };
     return [EndHeader, meta];
   }
 
+  /** What a handler throws was checked nowhere: what the caller would not accept is left out, and the message says so. */
+  #errorMeta(error: RpcError, header: Metadata | undefined, trailer: Metadata | undefined): EndHeader {
+    const left: string[] = [];
+    let { message } = error;
+    if (message.length > maxMessageLength) {
+      message = message.slice(0, maxMessageLength);
+      left.push("the rest of the message");
+    }
+    let details = [...error.details];
+    if (details.reduce((bytes, { value }) => bytes + value.byteLength, 0) > this.#maxBytes) {
+      details = [];
+      left.push("the details");
+    }
+    let trailerEntries = trailer ? metadataToEntries(trailer) : [];
+    if ((trailer?.byteLength ?? 0) > this.#maxBytes) {
+      trailerEntries = [];
+      left.push("the trailer");
+    }
+    if (left.length > 0) message += ` (left out, as they were too large: ${left.join(", ")})`;
+    return { message, details, header: header ? metadataToEntries(header) : [], trailer: trailerEntries };
+  }
+
   #checked(name: string, init: MetadataInit): Metadata {
-    const block = Metadata.from(init);
+    // A copy, so that what was checked is what is sent.
+    const block = new Metadata(init);
     if (block.byteLength <= this.#maxBytes) return block;
     throw new RangeError(
       `the ${name} of ${this.#path} has ${block.byteLength} bytes, ` +

@@ -1,6 +1,6 @@
 import type { BindingLike } from "./binding.ts";
 import type { MethodDescriptor } from "./contract.ts";
-import { EndCounters, checkAddress, endInfo, sessionTimes } from "./end.ts";
+import { EndCounters, checkAddress, endInfo, guarded, sessionTimes } from "./end.ts";
 import type { EndOptions } from "./end.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { toLimits } from "./limits.ts";
@@ -130,7 +130,7 @@ export class ReplyChannel extends Lifecycle implements AsyncIterable<RequestCont
         count: this.#counters.count,
         onDefect: (error) => options.onTrouble?.(`an internal error: ${String(error)}`),
       },
-      onTrouble: options.onTrouble ?? (() => undefined),
+      onTrouble: guarded(options.onTrouble),
     });
   }
 

@@ -27,6 +27,8 @@ export interface Operation {
   readonly oneWay: boolean;
   /** Whether the plain profile, which has one request and one reply, can carry it. */
   readonly plain: boolean;
+  /** Told of replies that could not be encoded or were too large. */
+  onUnsendable?(error: RpcError): void;
   /** Begins to answer; called once per call, when its request is there or, where requests stream, at once. */
   start(call: ServerCall): void;
 }
@@ -232,6 +234,12 @@ export class ServerCall extends CallHalf implements OperationContext {
 
   protected override dataMeta(): [AnyMessageType, unknown] | undefined {
     return this.#blocks?.dataMeta();
+  }
+
+  protected override encodeError(error: unknown): RpcError {
+    const status = super.encodeError(error);
+    this.operation.onUnsendable?.(status);
+    return status;
   }
 
   #onHalfClose(): void {

@@ -78,7 +78,7 @@ export class RpcError extends Error {
    * TimeoutError, else UNKNOWN with the value as `cause`.
    */
   static from(thrown: unknown): RpcError {
-    if (thrown instanceof RpcError) return thrown;
+    if (isRpcError(thrown)) return thrown;
     const { name, message } = describe(thrown);
     if (name === "AbortError") return new RpcError(Status.CANCELLED, message, { cause: thrown });
     if (name === "TimeoutError") return new RpcError(Status.DEADLINE_EXCEEDED, message, { cause: thrown });
@@ -88,9 +88,22 @@ export class RpcError extends Error {
 
 /** Errors of other realms fail `instanceof Error`, so their parts are read by name. */
 function describe(thrown: unknown): { name: string; message: string } {
-  if (typeof thrown === "object" && thrown !== null) {
-    const { name, message } = thrown as { name?: unknown; message?: unknown };
-    return { name: typeof name === "string" ? name : "", message: typeof message === "string" ? message : "" };
+  try {
+    if (typeof thrown === "object" && thrown !== null) {
+      const { name, message } = thrown as { name?: unknown; message?: unknown };
+      return { name: typeof name === "string" ? name : "", message: typeof message === "string" ? message : "" };
+    }
+    return { name: "", message: String(thrown) };
+  } catch {
+    return { name: "", message: "a value was thrown that cannot be described" };
   }
-  return { name: "", message: String(thrown) };
+}
+
+/** Whether a thrown value is an RpcError; what throws when it is looked at is none. */
+export function isRpcError(thrown: unknown): thrown is RpcError {
+  try {
+    return thrown instanceof RpcError;
+  } catch {
+    return false;
+  }
 }

@@ -32,6 +32,8 @@ export interface ServerSessionOwner {
   admit(operation: Operation): RpcError | undefined;
   /** A call that was admitted is over. */
   released(operation: Operation): void;
+  /** Something that waited in an outbox has left. */
+  outboxMoved(): void;
   over(session: ServerSession, reason: string): void;
 }
 
@@ -101,6 +103,7 @@ export class ServerSession extends Session implements CalleeOwner {
 
   released(callId: number): void {
     this.#calls.get(callId)?.wakeSender();
+    this.#owner.outboxMoved();
   }
 
   protected onStrangeBatch(batch: BatchReader): boolean {
@@ -174,7 +177,7 @@ export class ServerSession extends Session implements CalleeOwner {
 
   #mismatch(hello: Hello): string | undefined {
     const { encoding, elements } = this.settings;
-    if (hello.encoding !== encoding)
+    if ((hello.encoding || "protobuf") !== encoding)
       return `the server encodes messages as ${encoding}, the client as ${quoted(hello.encoding)}`;
     const [here, there] = [elements.join(", "), hello.elements.join(", ")];
     if (here === there) return undefined;

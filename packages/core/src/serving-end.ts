@@ -36,6 +36,8 @@ export interface ServingSettings {
   readonly onTrouble: (problem: string) => void;
 }
 
+/** How long a plain request has that does not say: nothing tells when its caller has gone. */
+const plainTimeoutMs = 30_000;
 /** How long an answer that was just handed over may need to leave the process. */
 const lingerMs = 250;
 
@@ -84,10 +86,13 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
   /** Refuses what is new and waits, at most so long, for what is open; resolves whether all of it ended. */
   async drain(timeoutMs: number): Promise<boolean> {
     this.draining = true;
+    // Those that are owed something get the whole time to receive it, even when the last byte has left this process.
+    const owed = [...this.#sessions].filter((session) => session.openCalls > 0 || session.outbox.isHolding);
     for (const session of [...this.#sessions]) session.goAway("the server is closing");
     const deadline = now() + timeoutMs;
     const ended = await this.#until(() => this.#openCalls === 0, deadline);
     // Clients hang up by themselves; those that do not are not waited for.
+    if (ended) await this.#until(() => owed.every(({ over }) => over), deadline);
     if (ended) await this.#until(() => this.#sessions.size === 0, Math.min(deadline, now() + lingerMs));
     return ended;
   }
@@ -122,7 +127,7 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
       request.fail(refusal ?? unimplemented(request.path));
       return;
     }
-    const deadlineMs = request.timeoutMs > 0 ? now() + request.timeoutMs : Infinity;
+    const deadlineMs = now() + (request.timeoutMs > 0 ? request.timeoutMs : plainTimeoutMs);
     const head = { operation, peer: { address: request.remoteAddress }, metadata: request.metadata, deadlineMs };
     const call = new ServerCall(this, this.#plain, 0, head, new PlainReply(request));
     this.#plainCalls.add(call);
@@ -160,6 +165,10 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     this.#idle?.();
   }
 
+  outboxMoved(): void {
+    this.#idle?.();
+  }
+
   over(session: ServerSession): void {
     this.#sessions.delete(session);
     this.#idle?.();
@@ -171,7 +180,7 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
 
   get #openCalls(): number {
     let open = this.#plainCalls.size;
-    for (const session of this.#sessions) open += session.openCalls;
+    for (const session of this.#sessions) open += session.openCalls + (session.outbox.isHolding ? 1 : 0);
     return open;
   }
 
@@ -222,8 +231,8 @@ export function sessionParts(stack: StackParts): Pick<SessionSettings, "codec" |
 }
 
 /** How large frames may be under given limits; those of the plain profile hold a whole message. */
-export function maxFrameBytes({ maxFragmentBytes, maxMessageBytes }: Limits): number {
-  return Math.max(maxFragmentBytes, maxMessageBytes) + frameSlackBytes;
+export function maxFrameBytes({ maxFragmentBytes, maxMessageBytes, maxMetadataBytes }: Limits): number {
+  return Math.max(maxFragmentBytes, maxMessageBytes) + 2 * maxMetadataBytes + frameSlackBytes;
 }
 
 /** Plain requests know no elements, windows or fragments; their port only decodes. */

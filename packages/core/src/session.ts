@@ -31,6 +31,10 @@ export interface SessionSettings {
   readonly onDefect: (error: unknown) => void;
 }
 
+/** However much a peer grants, this is as much as one stream sends without waiting: it is this end's memory, too. */
+const mostWindowMessages = 65_536;
+const mostWindowBytes = 16 * 1024 * 1024;
+
 /** Asks a silent peer for a sign of life while calls are open. */
 class Watch extends Timed {
   readonly #check: () => void;
@@ -58,6 +62,8 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
   protected readonly settings: SessionSettings;
   #over = false;
   #heardMs = now();
+  /** When the peer was asked for a sign of life that has not come yet. */
+  #pingedMs: number | undefined;
   #attachmentBytes = 0;
   readonly #watch = new Watch(() => this.#checkPeer());
 
@@ -135,7 +141,7 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
   /** Watches the peer from now on, for as long as calls are open. */
   protected watchPeer(): void {
     if (this.#watch.tick !== 0) return;
-    this.#heardMs = Math.max(this.#heardMs, now() - this.settings.pingIntervalMs);
+    this.#pingedMs = undefined;
     this.settings.watchWheel.add(this.#watch, now() + this.settings.pingIntervalMs);
   }
 
@@ -165,6 +171,8 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
   protected learnLimits(said: WireLimits | undefined, maxConcurrentCalls: number): void {
     const limits: Record<string, number> = { ...defaultLimits };
     for (const [name, value] of Object.entries({ ...said, maxConcurrentCalls })) if (value > 0) limits[name] = value;
+    limits["streamWindowMessages"] = Math.min(limits["streamWindowMessages"] ?? 0, mostWindowMessages);
+    limits["streamWindowBytes"] = Math.min(limits["streamWindowBytes"] ?? 0, mostWindowBytes);
     this.peerLimits = limits as unknown as Limits;
     this.outbox.maxMessageBytes = this.peerLimits.maxMessageBytes;
     // Smaller pieces would only be a way to make this end keep many of them.
@@ -204,9 +212,15 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
   #checkPeer(): void {
     if (this.#over || this.openCalls === 0) return;
     const { pingIntervalMs, pingTimeoutMs, watchWheel } = this.settings;
-    const silentMs = now() - this.#heardMs;
-    if (silentMs >= pingTimeoutMs) return this.hangUp(`the peer has said nothing for ${Math.round(silentMs)} ms`);
-    if (silentMs >= pingIntervalMs) this.writeControl(RecordType.PING, 0, 0);
-    watchWheel.add(this.#watch, now() + pingIntervalMs);
+    const pingedMs = this.#pingedMs;
+    if (pingedMs === undefined || this.#heardMs >= pingedMs) {
+      // Silence only counts from a question that was not answered.
+      const isSilent = now() - this.#heardMs >= pingIntervalMs;
+      this.#pingedMs = isSilent ? now() : undefined;
+      if (isSilent) this.writeControl(RecordType.PING, 0, 0);
+    } else if (now() - pingedMs >= pingTimeoutMs) {
+      return this.hangUp(`the peer has not answered for ${Math.round(now() - pingedMs)} ms`);
+    }
+    watchWheel.add(this.#watch, now() + Math.min(pingIntervalMs, pingTimeoutMs));
   }
 }

@@ -1,4 +1,6 @@
 import type { MessageInit } from "./contract.ts";
+import { now } from "./timer-wheel.ts";
+import { inNextTurn } from "./turn.ts";
 
 /** Messages that a caller streams: any async iterable, iterable or ReadableStream. It is closed when the call ends early. */
 export type RequestStream<T> =
@@ -167,6 +169,18 @@ export interface StreamSink {
 /** An iterator, synchronous or not. */
 export type SourceIterator = Iterator<unknown> | AsyncIterator<unknown>;
 
+/** A source that never waits is looked after once in so many messages, and shares a slice of time with all others. */
+const lookEvery = 32;
+const sliceMs = 5;
+let sliceEndMs = 0;
+
+/** Lets the event loop have a turn when the streams have had their time. */
+async function yieldByTime(): Promise<void> {
+  if (now() < sliceEndMs) return;
+  await new Promise<void>(inNextTurn);
+  if (now() >= sliceEndMs) sliceEndMs = now() + sliceMs;
+}
+
 /**
  * Moves everything from a source to a sink, at the sink's pace. Resolves true when the source is done, false when the
  * sink ended first; rejects with what the source throws.
@@ -174,7 +188,8 @@ export type SourceIterator = Iterator<unknown> | AsyncIterator<unknown>;
 export async function pump(source: unknown, sink: StreamSink): Promise<boolean> {
   const iterator = iterate(source);
   sink.draws(iterator);
-  for (;;) {
+  for (let taken = 1; ; taken++) {
+    if (taken % lookEvery === 0) await yieldByTime();
     let result = iterator.next();
     if (isPromiseLike(result)) result = await result;
     if (sink.ended) return false;

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "@jest/globals";
+import { describe, expect, jest, test } from "@jest/globals";
 import { Channel, ServiceHost, Status, binding, memory, partial } from "@zerobind/core";
 import { Behavior } from "./gen/test/v1/behavior.rpc.ts";
 import { BehaviorService } from "./support/behavior-handler.ts";
@@ -94,15 +94,31 @@ describe("the life of hosts and channels", () => {
     const reasons = await Promise.all([host.close(), host.close(), host.closed]);
     expect(reasons).toEqual(Array.from({ length: 3 }, () => ({ kind: "closed", message: "closed by its owner" })));
     expect(host.state).toBe("closed");
-    await expect(host.open("memory://*")).rejects.toThrow("it is closed and cannot be opened");
+    await expect(host.open("memory://*")).rejects.toThrow("is closed and cannot be opened");
   });
 
-  test("closing while opening waits for that and then closes", async () => {
+  test("closing while opening closes, and says so to whoever opened", async () => {
     const host = newHost().serve(Behavior, new BehaviorService());
-    const opening = host.open("memory://*");
+    const opening = host.open("memory://shortlived");
+    const outcome = expect(opening).rejects.toThrow("cannot be opened");
     await host.close();
-    await opening;
+    await outcome;
     expect(host.state).toBe("closed");
+    await using next = newHost().serve(Behavior, new BehaviorService());
+    await next.open("memory://shortlived");
+  });
+
+  test("opening twice at once opens all of it, and a failure takes nothing else along", async () => {
+    await using host = newHost().serve(Behavior, new BehaviorService());
+    const opened = await Promise.all([host.open("memory://first"), host.open("memory://second", "memory://third")]);
+    expect(opened).toEqual([["memory://first"], ["memory://second", "memory://third"]]);
+    await expect(host.open("memory://fourth", "memory://first")).rejects.toThrow("memory://first is in use");
+    expect(host.addresses).toEqual(["memory://first", "memory://second", "memory://third"]);
+    await using other = newHost().serve(Behavior, new BehaviorService());
+    await other.open("memory://fourth");
+    const late = host.close();
+    await expect(host.open("memory://fifth")).rejects.toThrow(/host is clos/);
+    await late;
   });
 
   test("aborting cuts a close short", async () => {
@@ -148,5 +164,65 @@ describe("the life of hosts and channels", () => {
       message: expect.stringContaining("test.v1.PingRequest cannot be encoded"),
     });
     expect(await pair.client.ping({ sequence: 1 })).toEqual({ sequence: 1 });
+  });
+
+  test("a call that is cancelled makes room on the server before the next one is sent", async () => {
+    await using pair = await openPair(under, { host: { limits: { maxConcurrentCalls: 5 } } });
+    const controller = new AbortController();
+    const open = Array.from({ length: 5 }, () =>
+      failureOf(pair.client.echo({ delayMs: 60_000 }, { signal: controller.signal })),
+    );
+    const queued = Array.from({ length: 5 }, (_, sequence) => pair.client.ping({ sequence }));
+    await pair.service.next("started");
+    controller.abort();
+    await Promise.all(open);
+    expect(await Promise.all(queued)).toHaveLength(5);
+  });
+
+  test("callbacks of callers and sinks of hosts that throw harm nobody else", async () => {
+    const onError = (): never => {
+      throw new Error("a broken sink");
+    };
+    await using pair = await openPair(under, { host: { onError } });
+    const onPeer = (): never => {
+      throw new Error("a broken callback");
+    };
+    expect(await failureOf(pair.client.ping({}, { onPeer }))).toMatchObject({
+      code: Status.UNKNOWN,
+      message: "a broken callback",
+    });
+    const log = jest.spyOn(console, "error").mockImplementation(() => undefined);
+    expect(await failureOf(pair.client.fail({ message: "secret" }))).toMatchObject({ code: Status.UNKNOWN });
+    expect(log).toHaveBeenCalledTimes(1);
+    log.mockRestore();
+    expect(await pair.client.ping({ sequence: 1 })).toEqual({ sequence: 1 });
+  });
+
+  test("an error whose parts are too large reaches its caller without them, and the connection lives", async () => {
+    await using pair = await openPair(under);
+    const error = await failureOf(
+      pair.client.fail({ code: Status.ABORTED, message: "x".repeat(100_000), reason: "y".repeat(1_000_000) }),
+    );
+    expect(error.code).toBe(Status.ABORTED);
+    expect(error.message).toMatch(
+      /^x{8192} \(left out, as they were too large: the rest of the message, the details\)$/,
+    );
+    expect(await pair.client.ping({ sequence: 1 })).toEqual({ sequence: 1 });
+  });
+
+  test("a peer is only given up when it has not answered a question", async () => {
+    await using pair = await openPair(under, { channel: { pingIntervalMs: 40, pingTimeoutMs: 60 } });
+    await pair.client.ping({});
+    expect((await pair.client.echo({ text: "slow", delayMs: 400 })).text).toBe("slow");
+  });
+
+  test("what a contract asks for and nobody checks is refused", () => {
+    const [echo] = Behavior.methods;
+    const guarded = { ...Behavior, methods: [{ ...echo!, options: { requires: ["admin"] } }] };
+    expect(() => newHost().serve(guarded, new BehaviorService())).toThrow(
+      /Echo requires roles \(admin\), which this version does not check/,
+    );
+    const ticket = { ...Behavior, methods: [{ ...echo!, options: { pattern: { case: "ticket" as const } } }] };
+    expect(() => newHost().serve(ticket, new BehaviorService())).toThrow(/pattern "ticket"/);
   });
 });

@@ -1,6 +1,6 @@
 // Regenerates all generated code that is committed. With --check it writes nothing, and fails if something differs.
 // Run it through `npm run generate`, which builds the code generator first.
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CodegenError, generate } from "../codegen/dist/index.js";
@@ -26,7 +26,9 @@ function put(path, content) {
   }
   if (before === content) return;
   differing.push(path);
-  if (!check) writeFileSync(path, content);
+  if (check) return;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, content);
 }
 
 /** Generates a folder that has nothing else in it: what no proto stands for any more goes away. */
@@ -46,6 +48,8 @@ function bundleProtos() {
   const names = ["google/rpc", "zerobind/v1/options.proto"].flatMap((path) =>
     path.endsWith(".proto") ? [path] : filesIn(`protos/${path}`, ".proto").map((file) => file.slice("protos/".length)),
   );
+  // For editors, protoc and buf, which look for imports on disk.
+  for (const name of names) put(`packages/zerobind/protos/${name}`, readFileSync(`protos/${name}`, "utf8"));
   const entries = names.map((name) => {
     const lines = readFileSync(`protos/${name}`, "utf8").split("\n");
     return `  ${JSON.stringify(name)}: [\n${lines.map((line) => `    ${JSON.stringify(line)},\n`).join("")}  ].join("\\n"),\n`;

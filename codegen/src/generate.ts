@@ -41,6 +41,7 @@ export interface GenerateResult {
  * protos.
  */
 export async function generate(options: GenerateOptions): Promise<GenerateResult> {
+  if (options.out === "") throw new CodegenError([{ message: "the folder for the output is an empty text." }]);
   const google = options.google === "local" ? [...sharedGoogleFiles] : [];
   const sources = await findSources(options.protos, options.protoPaths ?? [], google);
   const files = await withShownPaths(sources, () =>
@@ -90,6 +91,8 @@ async function withShownPaths<T>({ files, roots }: ProtoSources, work: () => Pro
 
 /** The compiler does not say which import it is that is not found, nor where it looked. */
 function missingImport({ message, line = 0 }: Problem, text: string, roots: readonly string[]): string | undefined {
+  if (message.includes("`zerobind.v1."))
+    return `${message}; is there an import "zerobind/v1/options.proto" in the file?`;
   if (message !== "imported file does not exist") return undefined;
   const [name = "this file"] = /(["']).*\1/.exec(text.split("\n")[line - 1] ?? "") ?? [];
   return `imports ${name}, which is not in ${roots.join(" or ")}; name the folder that it is relative to with --proto-path.`;
@@ -104,8 +107,15 @@ async function put(
   const before = await readFile(target, "utf8").catch(() => undefined);
   const changed = before !== content;
   if (changed && !check) {
-    await mkdir(dirname(target), { recursive: true });
-    await writeFile(target, content);
+    try {
+      await mkdir(dirname(target), { recursive: true });
+      await writeFile(target, content);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new CodegenError([
+        { file: target, message: `cannot be written (${why}); choose another folder for the output.` },
+      ]);
+    }
   }
   return { path: target, changed };
 }

@@ -151,8 +151,8 @@ export class Exchange implements AsyncIterable<Message>, AsyncDisposable {
 }
 
 function rawMethod(path: string, kind: MethodKind): ClientMethod {
-  const [service = "", name = ""] = path.split("/");
-  if (service === "" || name === "")
+  const [service = "", name = "", ...more] = path.split("/");
+  if (service === "" || name === "" || more.length > 0)
     throw new TypeError(`"${path}" is no path of a method, which look like package.Service/Method`);
   const descriptor: MethodDescriptor = { name, localName: name, kind, input: rawType, output: rawType };
   const contract: Contract = { typeName: service, methods: [descriptor] };

@@ -1,4 +1,5 @@
-import type { RpcError } from "./rpc-error.ts";
+import { RpcError } from "./rpc-error.ts";
+import { Status } from "./status.ts";
 
 /** The signal of a handler: its AbortController is only made when somebody asks for it. */
 export class HandlerSignal {
@@ -18,4 +19,10 @@ export class HandlerSignal {
     this.#reason ??= reason;
     this.#controller?.abort(reason);
   }
+}
+
+/** The reason that a CANCEL gives, for the handler. */
+export function whyCancelled(code: number): RpcError {
+  if (code === Status.DEADLINE_EXCEEDED) return new RpcError(code, "the caller's deadline has passed");
+  return new RpcError(Status.CANCELLED, "the caller has cancelled the call");
 }

@@ -4,6 +4,11 @@ import { Metadata, metadataToEntries } from "./metadata.ts";
 import type { MetadataInit } from "./metadata.ts";
 import type { RpcError } from "./rpc-error.ts";
 
+/** The meta of an END or REFUSE that has a text and nothing else. */
+export function statusMeta(message: string): [AnyMessageType, unknown] {
+  return [EndHeader, { message, details: [], header: [], trailer: [] }];
+}
+
 /** Longer texts of errors are cut. */
 const maxMessageLength = 8 * 1024;
 

@@ -4,13 +4,12 @@ import type { CallPort } from "./call-half.ts";
 import { ContextItems } from "./context.ts";
 import type { OperationContext, Peer } from "./context.ts";
 import type { AnyMessageType, MethodDescriptor } from "./contract.ts";
-import { EndHeader } from "./gen/zerobind/v1/wire.pb.ts";
-import { HandlerSignal } from "./handler-signal.ts";
+import { HandlerSignal, whyCancelled } from "./handler-signal.ts";
 import { Metadata } from "./metadata.ts";
 import type { MetadataInit } from "./metadata.ts";
 import { Flag, RecordType } from "./records.ts";
 import type { BatchReader } from "./records.ts";
-import { ReplyBlocks } from "./reply-blocks.ts";
+import { ReplyBlocks, statusMeta } from "./reply-blocks.ts";
 import { RpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
 import { pump } from "./stream.ts";
@@ -27,7 +26,7 @@ export interface Operation {
   readonly oneWay: boolean;
   /** Whether the plain profile, which has one request and one reply, can carry it. */
   readonly plain: boolean;
-  /** Told of replies that could not be encoded or were too large. */
+  /** Told of replies that could not be sent. */
   onUnsendable?(error: RpcError): void;
   /** Begins to answer; called once per call, when its request is there or, where requests stream, at once. */
   start(call: ServerCall): void;
@@ -279,8 +278,7 @@ export class ServerCall extends CallHalf implements OperationContext {
     this.status = "replied";
     if (this.record(RecordType.END, Flag.END, error.code, this.#endMeta(error)) >= 0) return;
     // Details that cannot be encoded must not keep the caller waiting.
-    const message = `${error.message} (its details could not be encoded)`;
-    this.record(RecordType.END, Flag.END, error.code, [EndHeader, { message, details: [], header: [], trailer: [] }]);
+    this.record(RecordType.END, Flag.END, error.code, statusMeta(`${error.message} (without its details)`));
   }
 
   #endMeta(error?: RpcError): [AnyMessageType, unknown] | undefined {
@@ -294,15 +292,9 @@ export class ServerCall extends CallHalf implements OperationContext {
 
   #finished(): void {
     this.finish();
-    // What is still held back of a reply must leave, since its last record is the end; nobody wants that of an aborted call.
+    // What is held back of a reply must leave, since its last record is the end; nobody wants that of an aborted call.
     if (this.status === "aborted") this.port.outbox.forget(this.id);
     this.#owner.wheel.remove(this);
     this.#owner.finished(this);
   }
-}
-
-/** The reason that a CANCEL gives, for the handler. */
-function whyCancelled(code: number): RpcError {
-  if (code === Status.DEADLINE_EXCEEDED) return new RpcError(code, "the caller's deadline has passed");
-  return new RpcError(Status.CANCELLED, "the caller has cancelled the call");
 }

@@ -1,8 +1,9 @@
-import { CallHeader, EndHeader, GoAway, Hello, Ready, Welcome } from "./gen/zerobind/v1/wire.pb.ts";
+import { CallHeader, GoAway, Hello, Ready, Welcome } from "./gen/zerobind/v1/wire.pb.ts";
 import type { Metadata } from "./metadata.ts";
 import { metadataFromEntries } from "./metadata.ts";
 import { BatchWriter, Flag, RecordType, RefuseReason, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
 import type { BatchReader } from "./records.ts";
+import { statusMeta } from "./reply-blocks.ts";
 import { ServerCall } from "./request-context.ts";
 import type { CalleeOwner, Operation } from "./request-context.ts";
 import { RpcError } from "./rpc-error.ts";
@@ -259,13 +260,14 @@ export class ServerSession extends Session implements CalleeOwner {
   }
 
   #writeStatus(type: number, callId: number, code: StatusCode, message: string): void {
+    const [metaType, meta] = statusMeta(message);
     this.outbox.write({
       type,
       flags: Flag.END,
       callId,
       aux: code,
-      metaType: EndHeader,
-      meta: { message, details: [], header: [], trailer: [] },
+      metaType,
+      meta,
       bodyType: undefined,
       body: undefined,
     });

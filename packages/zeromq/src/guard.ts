@@ -11,7 +11,7 @@ export function checkExposure(address: string, parsed: ParsedAddress, settings: 
   throw new TypeError(
     `${address} reaches beyond this machine, and nothing protects it there: whoever gets at it can read and change every ` +
       "call and stop the process. Use 127.0.0.1 or ipc://, lead it through a tunnel, or, in a network that is trusted " +
-      "as a whole, say insecure: true in the options of the transport: zeromq({ insecure: true })",
+      "as a whole, say insecure: true, as in new ServiceHost({ zeromq: { insecure: true } }) or zeromq({ insecure: true })",
   );
 }
 

@@ -29,6 +29,8 @@ Examples:
  */
 export async function main(args: readonly string[], terminal: Terminal = processTerminal()): Promise<number> {
   let status: number = ExitStatus.OK;
+  // A reader that leaves (`| head`) is no error of the command.
+  for (const stream of [terminal.stdout, terminal.stderr]) stream.on("error", () => undefined);
   const program = programFor(terminal, (result) => (status = result));
   try {
     await program.parseAsync(args, { from: "user" });
@@ -98,7 +100,7 @@ function addCall(program: Command, terminal: Terminal, done: (status: number) =>
     )
     .option("-t, --timeout <time>", "how long to wait: 500ms, 5s, 2m, 1h or none (default: the method's, else 30s)")
     .option("--timeout-ms <number>", "the same in milliseconds")
-    .option("-w, --wait", "wait for the server within the time limit, instead of failing if it is not there in 3s")
+    .option("-w, --wait", "wait for the server within the time limit, instead of failing if it is not there in 10s")
     .option("--show-metadata", "print header and trailer of the reply to standard error")
     .option("--emit-defaults", "print fields that have their default, too")
     .option("--insecure", "allow addresses beyond this machine without encryption")

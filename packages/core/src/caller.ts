@@ -10,6 +10,7 @@ import type { Metadata } from "./metadata.ts";
 import { Flag, RecordType } from "./records.ts";
 import type { BatchReader } from "./records.ts";
 import { RpcError } from "./rpc-error.ts";
+import { unwatchSignal, watchSignal } from "./signal-watch.ts";
 import { Status, toStatusCode } from "./status.ts";
 import type { StatusCode } from "./status.ts";
 import { pump } from "./stream.ts";
@@ -115,15 +116,10 @@ export class ClientCall extends CallHalf {
     if (signal?.aborted) this.cancel(signal.reason);
     else if (this.deadlineMs <= this.startedMs) this.onDeadline();
     else {
-      signal?.addEventListener("abort", this);
+      if (signal) watchSignal(signal, this);
       this.#owner.wheel.add(this, this.deadlineMs);
     }
     return !this.ended;
-  }
-
-  /** The signal has aborted. */
-  handleEvent(): void {
-    this.cancel(this.#options?.signal?.reason);
   }
 
   /** Sends the call over a session. */
@@ -279,7 +275,7 @@ export class ClientCall extends CallHalf {
     this.finish();
     if (!this.method.oneWay) this.joined?.outbox.forget(this.id);
     this.#owner.wheel.remove(this);
-    this.#options?.signal?.removeEventListener("abort", this);
+    if (this.#options?.signal) unwatchSignal(this.#options.signal, this);
     if (this.#session) this.#leaveSession();
     else this.#owner.withdrawn(this);
     if (this.#settle) {

@@ -56,7 +56,8 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
 
   get openCalls(): number {
     let open = 0;
-    for (const session of this.#sessions) open += session.openCalls;
+    // A one-way call is no open call, but what is held back of it has still to leave.
+    for (const session of this.#sessions) open += session.openCalls + (session.outbox.isHolding ? 1 : 0);
     return open;
   }
 

@@ -107,6 +107,7 @@ export class ClientSession extends Session implements CallerPort {
 
   released(callId: number): void {
     this.#calls.get(callId)?.wakeSender();
+    this.#owner.roomy(this);
   }
 
   protected onStrangeBatch(): boolean {

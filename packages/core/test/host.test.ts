@@ -179,6 +179,34 @@ describe("the life of hosts and channels", () => {
     expect(await Promise.all(queued)).toHaveLength(5);
   });
 
+  test("many calls may share a signal, which keeps one listener, and none when they are over", async () => {
+    await using pair = await openPair(under);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const added = jest.spyOn(signal, "addEventListener");
+    const removed = jest.spyOn(signal, "removeEventListener");
+    await Promise.all(Array.from({ length: 50 }, (_, sequence) => pair.client.ping({ sequence }, { signal })));
+    expect([added.mock.calls.length, removed.mock.calls.length]).toEqual([1, 1]);
+    const cancelled = Array.from({ length: 20 }, () => failureOf(pair.client.echo({ delayMs: 60_000 }, { signal })));
+    controller.abort();
+    for (const { code } of await Promise.all(cancelled)) expect(code).toBe(Status.CANCELLED);
+  });
+
+  test("large one-way messages have left when the channel is closed", async () => {
+    await using pair = await openPair(under);
+    const text = "x".repeat(3_500_000);
+    const heard: number[] = [];
+    const all = new Promise<void>((resolve) => {
+      pair.service.events.on("notice", (notice: string) => {
+        if (heard.push(notice.length) === 5) resolve();
+      });
+    });
+    for (let count = 0; count < 5; count++) await pair.client.notify({ text });
+    await pair.channel.close();
+    await all;
+    expect(heard).toEqual(Array.from({ length: 5 }, () => text.length));
+  });
+
   test("callbacks of callers and sinks of hosts that throw harm nobody else", async () => {
     const onError = (): never => {
       throw new Error("a broken sink");

@@ -39,7 +39,9 @@ export interface ServingSettings {
 /** How long a plain request has that does not say: nothing tells when its caller has gone. */
 const plainTimeoutMs = 30_000;
 /** How long an answer that was just handed over may need to leave the process. */
-const lingerMs = 250;
+const lingerMs = 1_000;
+/** How long clients that are owed nothing may take to hang up. */
+const hangUpMs = 250;
 
 /** The serving side of one address: its sessions, its plain requests, and how both end. */
 export class ServingEnd implements AttachmentListener, ServerSessionOwner, CalleeOwner {
@@ -87,13 +89,13 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
   async drain(timeoutMs: number): Promise<boolean> {
     this.draining = true;
     // Those that are owed something get the whole time to receive it, even when the last byte has left this process.
-    const owed = [...this.#sessions].filter((session) => session.openCalls > 0 || session.outbox.isHolding);
+    const owed = [...this.#sessions].filter((session) => session.openCalls > 0 || session.isOwed);
     for (const session of [...this.#sessions]) session.goAway("the server is closing");
     const deadline = now() + timeoutMs;
     const ended = await this.#until(() => this.#openCalls === 0, deadline);
     // Clients hang up by themselves; those that do not are not waited for.
     if (ended) await this.#until(() => owed.every(({ over }) => over), deadline);
-    if (ended) await this.#until(() => this.#sessions.size === 0, Math.min(deadline, now() + lingerMs));
+    if (ended) await this.#until(() => this.#sessions.size === 0, Math.min(deadline, now() + hangUpMs));
     return ended;
   }
 

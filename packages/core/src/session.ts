@@ -80,6 +80,11 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     return this.#over;
   }
 
+  /** Whether something large may still be on its way to the peer: it has not granted all of it anew. */
+  get isOwed(): boolean {
+    return this.outbox.isHolding || this.outbox.windowBytes < this.peerLimits.sessionWindowBytes;
+  }
+
   /** Calls that are open. */
   protected abstract get openCalls(): number;
   /** A batch whose tag is not the session's. True: go on with it all the same. */

@@ -7,7 +7,7 @@ import type { SocketEvents } from "./socket.ts";
 import { escapeBytes } from "./trouble.ts";
 
 /** After `close`, what was just sent (the reason of closing, for one) gets this time to leave. */
-const lastWordsMs = 100;
+const lastWordsMs = 1_000;
 
 /** The reason why an attempt failed comes by another way than the news that it did. */
 const reasonGraceMs = 50;

@@ -156,22 +156,19 @@ export class Dispatcher implements OperationTable {
   }
 }
 
-/** What a contract asks for and this version does not do is refused here, and never left out in silence. */
+/** What a contract asks for and this version does not do is refused here: a guard that guards nothing is a trap. */
 function refuseUnsupported({ typeName, methods }: Contract): void {
-  for (const method of methods) {
-    const { pattern, requires = [] } = method.options ?? {};
-    if (requires.length > 0) {
-      throw new TypeError(
-        `${typeName}/${method.name} requires roles (${requires.join(", ")}), which this version does not check; ` +
-          "take the option out and guard the method by an interceptor",
-      );
-    }
-    if (pattern && !isCall(method)) {
-      throw new TypeError(
-        `${typeName}/${method.name} is of the pattern "${pattern.case}", which this version does not serve`,
-      );
-    }
+  for (const { name, options } of methods) {
+    if (!options?.requires || options.requires.length === 0) continue;
+    throw new TypeError(
+      `${typeName}/${name} requires roles (${options.requires.join(", ")}), which this version does not check; ` +
+        "take the option out and guard the method by an interceptor",
+    );
   }
+  if (methods.length === 0 || methods.some(isCall)) return;
+  throw new TypeError(
+    `${typeName} has only methods of patterns (event, pipeline, ticket) that this version does not serve`,
+  );
 }
 
 /** Where failures go that nobody else takes. */

@@ -93,7 +93,7 @@ export const Everything: Contract<EverythingClient, EverythingHandler> = {
       kind: "unary",
       input: FailEverything,
       output: Empty,
-      options: { idempotency: "no_side_effects", timeoutMs: 1500, requires: ["reader", "writer"], faults: [Detail] },
+      options: { idempotency: "no_side_effects", timeoutMs: 1500, faults: [Detail] },
     },
     {
       name: "Notify",

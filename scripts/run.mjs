@@ -1,4 +1,6 @@
 // Runs a task of the workspace, first installing and building whatever is missing. `node scripts/run.mjs` lists the tasks.
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { npxEnv, pnpm, read, root, spawn, tool } from "./tools.mjs";
 
 function run(command, args, options) {
@@ -14,6 +16,16 @@ function install() {
   run("npx", pnpm("install", "--frozen-lockfile"), { env: npxEnv({ CI: process.env.CI ?? "1" }) });
 }
 
+/** Goes on as another program in this very process, so that signals reach it and nothing is left behind. */
+function become(path, args) {
+  process.argv = [process.execPath, join(root, path), ...args];
+  // npm stops the shell that it started, and the shell tells nobody.
+  const parent = process.ppid;
+  const watch = setInterval(() => process.ppid !== parent && process.kill(process.pid, "SIGTERM"), 200);
+  watch.unref();
+  return import(pathToFileURL(join(root, path)).href);
+}
+
 const tsc = (...args) => node(tool.tsc, args);
 const build = () => tsc("-b");
 const jest = (args) => node(tool.jest, args, ["--experimental-vm-modules", "--disable-warning=ExperimentalWarning"]);
@@ -21,9 +33,9 @@ const jest = (args) => node(tool.jest, args, ["--experimental-vm-modules", "--di
 const tasks = {
   install: () => undefined,
   build: () => build(),
-  demo: (args) => (build(), node("examples/dist/demo/main.js", args)),
+  demo: (args) => (build(), become("examples/dist/demo/main.js", args)),
   bench: (args) => (build(), node("benchmarks/dist/main.js", args)),
-  greeter: (args) => (build(), node("examples/dist/greeter/server.js", args)),
+  greeter: (args) => (build(), become("examples/dist/greeter/server.js", args)),
   test: (args) => (build(), jest(args)),
   typecheck: () => (build(), tsc("-p", "tsconfig.test.json")),
   generate: (args) => (tsc("-b", "codegen"), node("scripts/generate.mjs", args)),
@@ -39,4 +51,4 @@ if (!Object.hasOwn(tasks, task ?? "")) {
 }
 process.chdir(root);
 install();
-tasks[task](rest);
+await tasks[task](rest);

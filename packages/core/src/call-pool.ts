@@ -83,7 +83,7 @@ export class CallPool implements CallOwner, CallStarter {
       ...sessionTimes(options),
       watchWheel: this.#watch,
       count: this.counters.count,
-      onDefect: (error: unknown) => options.onTrouble?.(`an internal error: ${String(error)}`),
+      onDefect: (error: unknown) => guarded(options.onTrouble)(`an internal error: ${String(error)}`),
     };
     this.#ends = addresses.map((address) => {
       const { stack } = typeof options.binding === "function" ? options.binding(address) : options.binding;

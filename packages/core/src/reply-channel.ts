@@ -128,7 +128,7 @@ export class ReplyChannel extends Lifecycle implements AsyncIterable<RequestCont
         ...sessionTimes(options),
         watchWheel: this.#watch,
         count: this.#counters.count,
-        onDefect: (error) => options.onTrouble?.(`an internal error: ${String(error)}`),
+        onDefect: (error) => guarded(options.onTrouble)(`an internal error: ${String(error)}`),
       },
       onTrouble: guarded(options.onTrouble),
     });

@@ -13,6 +13,7 @@ export { Metadata } from "./metadata.ts";
 export type { MetadataInit, MetadataValue } from "./metadata.ts";
 export { full } from "./full.ts";
 export type { FullReply } from "./full.ts";
+export { currentContext, detached } from "./ambient.ts";
 export { ContextItems, ContextKey } from "./context.ts";
 export type { OperationContext, Peer } from "./context.ts";
 export type { CallOptions } from "./call-options.ts";

@@ -59,6 +59,8 @@ export interface CallHead {
 export class ServerCall extends CallHalf implements OperationContext {
   readonly operation: Operation;
   readonly peer: Peer;
+  /** When it must be over, on the monotonic clock. */
+  readonly deadlineMs: number;
   /** The request message, once it is there; undefined where requests stream. */
   request: unknown = undefined;
   /** How the call stands; `aborted` means that nobody waits for an answer. */
@@ -66,7 +68,6 @@ export class ServerCall extends CallHalf implements OperationContext {
   /** What is sent along with the reply; made when first used. */
   #blocks: ReplyBlocks | undefined;
   readonly #owner: CalleeOwner;
-  readonly #deadlineMs: number;
   readonly #instead: ReplyInstead | undefined;
   #metadata: Metadata | undefined;
   #items: ContextItems | undefined;
@@ -79,7 +80,7 @@ export class ServerCall extends CallHalf implements OperationContext {
     this.operation = head.operation;
     this.peer = head.peer;
     this.#metadata = head.metadata;
-    this.#deadlineMs = head.deadlineMs;
+    this.deadlineMs = head.deadlineMs;
     this.#instead = instead;
     this.join(port, id);
     owner.wheel.add(this, head.deadlineMs);
@@ -103,7 +104,7 @@ export class ServerCall extends CallHalf implements OperationContext {
   }
 
   get deadline(): number | undefined {
-    return this.#deadlineMs === Infinity ? undefined : Date.now() + (this.#deadlineMs - now());
+    return this.deadlineMs === Infinity ? undefined : Date.now() + (this.deadlineMs - now());
   }
 
   get signal(): AbortSignal {
@@ -117,7 +118,7 @@ export class ServerCall extends CallHalf implements OperationContext {
   }
 
   timeRemainingMs(): number {
-    return Math.max(this.#deadlineMs - now(), 0);
+    return Math.max(this.deadlineMs - now(), 0);
   }
 
   get blocks(): ReplyBlocks {

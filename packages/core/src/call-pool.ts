@@ -9,6 +9,8 @@ import type { ClientMethod } from "./client-method.ts";
 import type { ClientSession } from "./client-session.ts";
 import { EndCounters, checkAddress, guarded, sessionTimes } from "./end.ts";
 import type { BindingChoice, EndOptions } from "./end.ts";
+import type { IncomingOwner } from "./incoming-calls.ts";
+import type { OperationTable } from "./operation.ts";
 import { toLimits } from "./limits.ts";
 import type { Limits } from "./limits.ts";
 import { RpcError } from "./rpc-error.ts";
@@ -69,6 +71,7 @@ export class CallPool implements CallOwner, CallStarter {
     addresses: readonly string[],
     options: CallPoolOptions & { readonly binding: BindingLike | BindingChoice },
     onFirstCall: () => void,
+    table: OperationTable,
   ) {
     const { attach = "connect", connectTimeoutMs = 10_000, maxQueuedCalls = 10_000, timeoutMs = 30_000 } = options;
     checkTimeout("connectTimeoutMs", connectTimeoutMs);
@@ -85,6 +88,15 @@ export class CallPool implements CallOwner, CallStarter {
       count: this.counters.count,
       onDefect: (error: unknown) => guarded(options.onTrouble)(`an internal error: ${String(error)}`),
     };
+    const { wheel } = this;
+    const callbacks: IncomingOwner = {
+      table,
+      wheel,
+      draining: false,
+      maxStreamsPerSession: Infinity,
+      count: this.counters.count,
+      callOver: () => undefined,
+    };
     this.#ends = addresses.map((address) => {
       const { stack } = typeof options.binding === "function" ? options.binding(address) : options.binding;
       checkAddress({ stack }, address, attach);
@@ -93,7 +105,7 @@ export class CallPool implements CallOwner, CallStarter {
         hopeless: (reason) => this.#giveUpWaiting(reason),
         changed: () => this.#changed?.(),
         onTrouble: guarded(options.onTrouble),
-      });
+      }, callbacks);
     });
   }
 

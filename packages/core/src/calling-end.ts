@@ -2,6 +2,7 @@ import type { StackParts } from "./binding.ts";
 import { ClientSession, helloBatch } from "./client-session.ts";
 import type { ClientSessionOwner } from "./client-session.ts";
 import { endInfo } from "./end.ts";
+import type { IncomingOwner } from "./incoming-calls.ts";
 import { maxFrameBytes, sessionParts } from "./serving-end.ts";
 import type { RpcError } from "./rpc-error.ts";
 import type { SessionSettings } from "./session.ts";
@@ -24,6 +25,7 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
   /** Why there was no connection when one was last tried; undefined while there is one. */
   problem: string | undefined;
   readonly hello: Uint8Array;
+  readonly callbacks: IncomingOwner;
   readonly #stack: StackParts;
   readonly #settings: SessionSettings;
   readonly #owner: CallingEndOwner;
@@ -37,7 +39,9 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
     stack: StackParts,
     settings: Omit<SessionSettings, "codec" | "encoding" | "elements">,
     owner: CallingEndOwner,
+    callbacks: IncomingOwner,
   ) {
+    this.callbacks = callbacks;
     this.address = address;
     this.#stack = stack;
     this.#settings = { ...settings, ...sessionParts(stack) };

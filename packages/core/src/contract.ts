@@ -91,3 +91,11 @@ export type HandlerOf<C> = C extends Contract<infer _Client, infer Handler> ? Ha
 export function methodPath(contract: Contract, method: MethodDescriptor): string {
   return `${contract.typeName}/${method.name}`;
 }
+
+/** All methods of a contract that clients may call; those of other patterns have their own stubs. */
+export function callMethods(contract: Contract): readonly MethodDescriptor[] {
+  return contract.methods.filter(({ options }) => {
+    const pattern = options?.pattern?.case ?? "call";
+    return pattern === "call" || pattern === "one_way";
+  });
+}

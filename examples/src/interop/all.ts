@@ -1,5 +1,6 @@
 import type { Case } from "./case.ts";
-import { describe, runCases } from "./run-cases.ts";
+import { describe } from "./expect.ts";
+import { runCases } from "./run-cases.ts";
 import type { Load, Result } from "./run-cases.ts";
 import { mark, problems, summary, table } from "./table.ts";
 import type { Column } from "./table.ts";

@@ -7,7 +7,12 @@ import type { TransportName } from "./transports.ts";
 
 /** What the program was asked to do. */
 export type Task =
-  | { readonly kind: "all"; readonly transports: readonly TransportName[]; readonly cases: readonly Case[]; readonly load: Load }
+  | {
+      readonly kind: "all";
+      readonly transports: readonly TransportName[];
+      readonly cases: readonly Case[];
+      readonly load: Load;
+    }
   | { readonly kind: "server"; readonly address: string; readonly insecure: boolean }
   | {
       readonly kind: "client";
@@ -91,12 +96,20 @@ function addressOf({ address }: Flags, mode: string): string {
 }
 
 function casesOf(given: readonly string[] | undefined): readonly Case[] {
-  const names = namesOf("case", given, allCases.map(({ name }) => name));
+  const names = namesOf(
+    "case",
+    given,
+    allCases.map(({ name }) => name),
+  );
   return allCases.filter(({ name }) => names.includes(name));
 }
 
 function transportsOf(given: readonly string[] | undefined): readonly TransportName[] {
-  const names = namesOf("transport", given, transports.map(({ name }) => name));
+  const names = namesOf(
+    "transport",
+    given,
+    transports.map(({ name }) => name),
+  );
   return transports.map(({ name }) => name).filter((name) => names.includes(name));
 }
 

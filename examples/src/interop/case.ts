@@ -7,7 +7,7 @@ export interface Target {
   /** Of the channel. */
   readonly client: TestServiceClient;
   /** Another channel to the same server. */
-  newChannel(): Channel;
+  readonly newChannel: () => Channel;
   /** How many calls a soak makes, one after the other. */
   readonly iterations: number;
   /** How many calls are made at once where many are. */

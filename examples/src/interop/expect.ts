@@ -1,5 +1,5 @@
 import { RpcError, statusName } from "zerobind";
-import type { ResponseStream, StatusCode } from "zerobind";
+import type { MessageInit, ResponseStream, StatusCode } from "zerobind";
 import type {
   Payload,
   SimpleRequest,
@@ -7,7 +7,6 @@ import type {
   StreamingOutputCallRequest,
   StreamingOutputCallResponse,
 } from "../gen/grpc/testing/messages.pb.ts";
-import type { MessageInit } from "zerobind";
 import type { TestServiceClient } from "../gen/grpc/testing/test.rpc.ts";
 import { isZeros, zeros } from "./zeros.ts";
 
@@ -24,7 +23,7 @@ export function check(holds: boolean, problem: string): asserts holds {
 }
 
 /** A payload of zeros must have come, and exactly so many. */
-export function checkPayload(payload: Payload | undefined, size: number, what: string): void {
+function checkPayload(payload: Payload | undefined, size: number, what: string): void {
   check(payload !== undefined, `${what} has no payload, but should have ${size} bytes`);
   check(payload.body.length === size, `${what} has ${payload.body.length} bytes, not ${size}`);
   check(isZeros(payload.body), `${what} has bytes other than zero`);
@@ -54,13 +53,16 @@ export async function checkNext(
   size: number,
   what: string,
 ): Promise<void> {
-  const { done, value } = await responses.next();
-  check(done !== true, `the stream ended where ${what} should be`);
-  checkPayload((value as StreamingOutputCallResponse).payload, size, what);
+  const result = await responses.next();
+  check(result.done !== true, `the stream ended where ${what} should be`);
+  checkPayload(result.value.payload, size, what);
 }
 
 /** The stream must end here, and well. */
-export async function checkEnd(responses: ResponseStream<StreamingOutputCallResponse>, received: number): Promise<void> {
+export async function checkEnd(
+  responses: ResponseStream<StreamingOutputCallResponse>,
+  received: number,
+): Promise<void> {
   const { done } = await responses.next();
   check(done === true, `a response came after the ${received} that were asked for`);
 }
@@ -86,4 +88,10 @@ async function failureOf(call: Promise<unknown>, code: StatusCode): Promise<RpcE
     return RpcError.from(error);
   }
   throw new Error(`the call succeeded, and should have ended with ${code} (${statusName(code)})`);
+}
+
+/** An error in words. */
+export function describe(error: unknown): string {
+  const { codeName, message } = RpcError.from(error);
+  return error instanceof RpcError ? `${codeName}: ${message}` : message;
 }

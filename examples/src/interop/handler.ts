@@ -23,7 +23,7 @@ export const echoTrailingKey = "x-grpc-test-echo-trailing-bin";
 
 /** gRPC's test server: all methods but the one that every server leaves out. */
 class InteropService implements Omit<TestServiceHandler, "unimplementedCall"> {
-  emptyCall(): MessageInit<Empty> {
+  emptyCall(): Empty {
     return {};
   }
 

@@ -1,7 +1,6 @@
-import { RpcError } from "zerobind";
 import { TestService } from "../gen/grpc/testing/test.rpc.ts";
 import type { Case, Target } from "./case.ts";
-import { check, largeUnary } from "./expect.ts";
+import { check, describe, largeUnary } from "./expect.ts";
 
 const limitMs = 60_000;
 
@@ -14,14 +13,21 @@ const acceptableMs = 1_000;
 /** Many calls, at once or one after the other. */
 export const loadCases: readonly Case[] = [
   { name: "concurrent_large_unary", run: concurrentLargeUnary, limitMs },
-  { name: "rpc_soak", run: ({ client, iterations }) => soak(iterations, (signal) => largeUnary(client, signal)), limitMs },
+  {
+    name: "rpc_soak",
+    run: ({ client, iterations }) => soak(iterations, (signal) => largeUnary(client, signal)),
+    limitMs,
+  },
   { name: "channel_soak", run: channelSoak, limitMs },
 ];
 
 async function concurrentLargeUnary({ client, concurrent }: Target): Promise<void> {
   const outcomes = await Promise.allSettled(Array.from({ length: concurrent }, () => largeUnary(client)));
   const failed = outcomes.filter((outcome) => outcome.status === "rejected");
-  check(failed.length === 0, `${failed.length} of ${concurrent} calls failed, the first: ${describe(failed[0]?.reason)}`);
+  check(
+    failed.length === 0,
+    `${failed.length} of ${concurrent} calls failed, the first: ${describe(failed[0]?.reason)}`,
+  );
 }
 
 /** Every call has a channel of its own, made right before and closed right after. */
@@ -46,8 +52,4 @@ async function soak(iterations: number, call: (signal: AbortSignal) => Promise<v
   }
   check(done === iterations, `only ${done} of ${iterations} calls were made in ${soakMs / 1_000} s`);
   check(problems.length === 0, `${problems.length} of ${iterations} calls failed, the first: ${problems[0]}`);
-}
-
-function describe(error: unknown): string {
-  return error instanceof RpcError ? `${error.codeName}: ${error.message}` : String(error);
 }

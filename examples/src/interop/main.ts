@@ -10,7 +10,7 @@ import { runAll } from "./all.ts";
 import { UsageError, toTask, usage } from "./arguments.ts";
 import type { Task } from "./arguments.ts";
 import { call, serve } from "./halves.ts";
-import { describe } from "./run-cases.ts";
+import { describe } from "./expect.ts";
 
 /** Longer than it may ever take: tests that hang must say so. */
 const timeLimitMs = 300_000;

@@ -1,7 +1,8 @@
-import { Channel, RpcError } from "zerobind";
+import { Channel } from "zerobind";
 import type { ChannelOptions } from "zerobind";
 import { TestService } from "../gen/grpc/testing/test.rpc.ts";
 import type { Case } from "./case.ts";
+import { describe } from "./expect.ts";
 import { loadCases } from "./load-cases.ts";
 import { messageCases } from "./message-cases.ts";
 import { statusCases } from "./status-cases.ts";
@@ -48,10 +49,4 @@ async function withinLimit(running: Promise<void>, limitMs: number): Promise<str
   const outcome = await Promise.race([running.then(() => undefined, describe), limit]);
   clearTimeout(timer);
   return outcome;
-}
-
-/** An error in words, on one line. */
-export function describe(error: unknown): string {
-  if (error instanceof RpcError) return `${error.codeName}: ${error.message}`;
-  return error instanceof Error ? error.message : String(error);
 }

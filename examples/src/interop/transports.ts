@@ -27,7 +27,11 @@ export function startServer(name: TransportName): Promise<Server> {
 }
 
 async function startProgram(wildcard: string): Promise<Server> {
-  const program = new Program(fileURLToPath(new URL("./main.js", import.meta.url)), ["--server", "--address", wildcard]);
+  const program = new Program(fileURLToPath(new URL("./main.js", import.meta.url)), [
+    "--server",
+    "--address",
+    wildcard,
+  ]);
   const [, address = ""] = await program.line(/^listening on (.+)$/);
   return { address, stop: () => program.stop() };
 }
@@ -35,5 +39,5 @@ async function startProgram(wildcard: string): Promise<Server> {
 async function startHere(wildcard: string): Promise<Server> {
   const host = interopHost();
   await host.open(wildcard);
-  return { address: host.address, stop: async () => void (await host.close()) };
+  return { address: host.address, stop: () => host.close().then(() => undefined) };
 }

@@ -11,6 +11,8 @@ import { TestService, UnimplementedService } from "../src/gen/grpc/testing/test.
 import { echoInitialKey, interopHandler } from "../src/interop/handler.ts";
 import { interopHost } from "../src/interop/host.ts";
 import { allCases, runCases } from "../src/interop/run-cases.ts";
+import type { Result } from "../src/interop/run-cases.ts";
+import { problems, summary, table } from "../src/interop/table.ts";
 
 type Replies = AsyncIterable<StreamingOutputCallResponse>;
 type Requests = AsyncIterable<StreamingOutputCallRequest>;
@@ -224,4 +226,39 @@ test.each<[name: string, problem: RegExp, client: Interceptor]>([
   ["timeout_on_sleeping_server", /succeeded, and should have ended with 4 /, endsWell],
 ])("%s fails when the call does not end so: %s", async (name, problem, client) => {
   expect(await problemOf(name, { client })).toMatch(problem);
+});
+
+test("a case that hangs fails when its time is up, and the next one is run", async () => {
+  await using host = interopHost();
+  await host.open("memory://*");
+  const hanging = { name: "hanging", limitMs: 50, run: () => new Promise<never>(() => undefined) };
+  const passing = { name: "passing", limitMs: 5_000, run: () => Promise.resolve() };
+  const results: Result[] = [];
+  for await (const result of runCases(host.address, [hanging, passing], { iterations: 1, concurrent: 1 }))
+    results.push(result);
+  expect(results.map(({ name, problem }) => [name, problem])).toEqual([
+    ["hanging", "it was not done after 0.05 s"],
+    ["passing", undefined],
+  ]);
+});
+
+test("the table has a row for what only one transport has, and all failures are told and counted", () => {
+  const passed = { name: "ping_pong", tookMs: 3.14, problem: undefined };
+  const columns = [
+    { transport: "tcp", results: [passed] },
+    {
+      transport: "ws",
+      results: [
+        { ...passed, tookMs: 1234 },
+        { name: "end", tookMs: 1, problem: "it broke" },
+      ],
+    },
+  ];
+  expect(table(columns)).toEqual([
+    "case        tcp       ws ",
+    "ping_pong  3.1 ✓  1,234 ✓",
+    "end                 1.0 ✗",
+  ]);
+  expect(problems(columns)).toEqual(["✗ ws end: it broke"]);
+  expect(summary(columns)).toBe("interop: 2 passed, 1 failed");
 });

@@ -49,6 +49,13 @@ test("a server whose payloads are a byte short fails, and each case says what ca
   ]);
 });
 
+test("a run that is stopped says so and is no success", async () => {
+  await using program = start(interop, "--transport", "tcp");
+  await program.line(/^\d+ cases over tcp$/);
+  await expect(program.stop("SIGINT")).rejects.toThrow("interop: stopped before it was done");
+  expect(await program.exit).toEqual({ code: 1, signal: null });
+});
+
 test.each([
   ["an unknown flag", ["--tls"], /Unknown option '--tls'/],
   ["no address", ["--server"], /--server needs an address, for example/],

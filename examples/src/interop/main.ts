@@ -20,10 +20,16 @@ async function carryOut(task: Task): Promise<boolean> {
     await serve(task.address, task.insecure);
     return true;
   }
-  void untilStopped().then(() => fail("stopped before it was done", 1));
-  setTimeout(() => fail(`not done after ${timeLimitMs / 1_000} s`, 1), timeLimitMs).unref();
+  void untilStopped().then(() => giveUp("stopped before it was done"));
+  setTimeout(() => giveUp(`not done after ${timeLimitMs / 1_000} s`), timeLimitMs).unref();
   if (task.kind === "client") return await call(task.address, task.insecure, task.cases, task.load);
   return await runAll(task.transports, task.cases, task.load);
+}
+
+/** Ends the program in the middle of its work, perhaps of a line. */
+function giveUp(problem: string): never {
+  console.log();
+  fail(problem, 1);
 }
 
 /** Ends the program at once; the servers that it started end with it. */

@@ -8,10 +8,13 @@ export interface Column {
 
 /** Cases by transports, with the milliseconds that each took, as lines of text. */
 export function table(columns: readonly Column[]): string[] {
-  const names = columns[0]?.results.map(({ name }) => name) ?? [];
+  const names = new Set(columns.flatMap(({ results }) => results.map(({ name }) => name)));
   const rows = [
     ["case", ...columns.map(({ transport }) => `${transport} `)],
-    ...names.map((name, index) => [name, ...columns.map(({ results }) => cell(results[index]))]),
+    ...Array.from(names, (name) => [
+      name,
+      ...columns.map(({ results }) => cell(results.find((each) => each.name === name))),
+    ]),
   ];
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
   return rows.map((row) => row.map((text, column) => pad(text, widths[column] ?? 0, column === 0)).join("  "));

@@ -13,10 +13,10 @@ export const transports = [
 
 export type TransportName = (typeof transports)[number]["name"];
 
-/** A server that somebody else started. */
+/** A server to run the cases against. */
 interface Server {
   readonly address: string;
-  /** Rejects if it does not end as it should. */
+  /** Rejects if it does not end as it should, or had something to say: no case gives it a reason. */
   stop(): Promise<void>;
 }
 
@@ -33,11 +33,31 @@ async function startProgram(wildcard: string): Promise<Server> {
     wildcard,
   ]);
   const [, address = ""] = await program.line(/^listening on (.+)$/);
-  return { address, stop: () => program.stop() };
+  return {
+    address,
+    async stop() {
+      await program.stop();
+      checkSilent(program.lines.slice(1));
+    },
+  };
 }
 
 async function startHere(wildcard: string): Promise<Server> {
-  const host = interopHost();
+  const said: string[] = [];
+  const host = interopHost({
+    onError: (error) => said.push(String(error)),
+    onTrouble: (problem) => said.push(problem),
+  });
   await host.open(wildcard);
-  return { address: host.address, stop: () => host.close().then(() => undefined) };
+  return {
+    address: host.address,
+    async stop() {
+      await host.close();
+      checkSilent(said);
+    },
+  };
+}
+
+function checkSilent(said: readonly string[]): void {
+  if (said.length > 0) throw new Error(`the server had something to say: ${said.join(" / ")}`);
 }

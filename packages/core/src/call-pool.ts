@@ -100,12 +100,18 @@ export class CallPool implements CallOwner, CallStarter {
     this.#ends = addresses.map((address) => {
       const { stack } = typeof options.binding === "function" ? options.binding(address) : options.binding;
       checkAddress({ stack }, address, attach);
-      return new CallingEnd(address, stack, settings, {
-        roomy: () => this.#roomy(),
-        hopeless: (reason) => this.#giveUpWaiting(reason),
-        changed: () => this.#changed?.(),
-        onTrouble: guarded(options.onTrouble),
-      }, callbacks);
+      return new CallingEnd(
+        address,
+        stack,
+        settings,
+        {
+          roomy: () => this.#roomy(),
+          hopeless: (reason) => this.#giveUpWaiting(reason),
+          changed: () => this.#changed?.(),
+          onTrouble: guarded(options.onTrouble),
+        },
+        callbacks,
+      );
     });
   }
 

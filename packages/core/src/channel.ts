@@ -45,12 +45,7 @@ export class Channel extends Lifecycle {
     if (addresses.length === 0) throw new TypeError('a channel needs an address, for example "tcp://127.0.0.1:5555"');
     this.#interceptors = options.interceptors ?? [];
     this.#dispatcher = new Dispatcher({}, options.onError ?? logFailure);
-    this.#pool = new CallPool(
-      addresses,
-      options,
-      () => void this.opened().catch(() => undefined),
-      this.#dispatcher,
-    );
+    this.#pool = new CallPool(addresses, options, () => void this.opened().catch(() => undefined), this.#dispatcher);
   }
 
   /** The address, or all of them; the real one if the channel has bound a wildcard. */
@@ -84,11 +79,7 @@ export class Channel extends Lifecycle {
    * its callback. Handlers and options are those of `ServiceHost.serve`. Throws TypeError as it does, and Error once the
    * channel is open: its servers might have called already.
    */
-  serve<Handler extends object>(
-    contract: Contract<unknown, Handler>,
-    handler: Handler,
-    options?: ServeOptions,
-  ): this;
+  serve<Handler extends object>(contract: Contract<unknown, Handler>, handler: Handler, options?: ServeOptions): this;
   serve<Handler extends object>(
     contract: Contract<unknown, Handler>,
     handler: HandlerClass<Handler>,

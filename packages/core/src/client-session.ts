@@ -169,7 +169,7 @@ export class ClientSession extends Session {
   #refused(batch: BatchReader): void {
     const { message, minVersion, maxVersion } = batch.meta(Refusal);
     const range = batch.aux === RefuseReason.VERSION ? ` (it speaks versions ${minVersion} to ${maxVersion})` : "";
-    this.#fatal = 
+    this.#fatal =
       batch.aux === RefuseReason.VERSION ||
       batch.aux === RefuseReason.MISMATCH ||
       batch.aux === RefuseReason.UNAUTHENTICATED;

@@ -140,9 +140,7 @@ export class Dispatcher implements OperationTable {
       callback: contract.callback,
       notPlain: kind !== "unary" ? "streams" : bySession ? "belongs to a session" : undefined,
       oneWay: method.options?.pattern?.case === "one_way",
-      lane: throttle
-        ? this.#admission.lane([...shared.lane.throttles, new Throttle(path, throttle)])
-        : shared.lane,
+      lane: throttle ? this.#admission.lane([...shared.lane.throttles, new Throttle(path, throttle)]) : shared.lane,
       onUnsendable: (error) => this.#report(error, { path, id: undefined }),
       run: this.#runner(intercepted(shared.interceptors, invoke), clientStreams, serverStreams),
     };

@@ -96,11 +96,7 @@ export class ServiceHost extends Lifecycle {
    * `ServeOptions.instancing`). A class with decorators (see `@zerobind/core/decorators`) brings its contract along.
    * Throws TypeError if methods are missing (see `partial`) or options cannot be, and Error once the host is open.
    */
-  serve<Handler extends object>(
-    contract: Contract<unknown, Handler>,
-    handler: Handler,
-    options?: ServeOptions,
-  ): this;
+  serve<Handler extends object>(contract: Contract<unknown, Handler>, handler: Handler, options?: ServeOptions): this;
   serve<Handler extends object>(
     contract: Contract<unknown, Handler>,
     handler: HandlerClass<Handler>,

@@ -205,7 +205,8 @@ export class ReplyChannel extends Lifecycle implements AsyncIterable<RequestCont
       enter: (call) => call.operation.run(call),
       // Only what waits is limited, not what runs.
       released: () => undefined,
-      dropped: (path, error) => guarded(this.#options.onTrouble)(`a one-way call of ${path} was dropped: ${error.message}`),
+      dropped: (path, error) =>
+        guarded(this.#options.onTrouble)(`a one-way call of ${path} was dropped: ${error.message}`),
     };
   }
 

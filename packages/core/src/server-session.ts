@@ -157,7 +157,10 @@ export class ServerSession extends Session {
     if (mismatch) return this.refuse(RefuseReason.MISMATCH, mismatch);
     if (this.#owner.draining) return this.refuse(RefuseReason.DRAINING, "the server is going away");
     if (!this.#admitted && !(this.#admitted = this.#owner.admitSession()))
-      return this.refuse(RefuseReason.EXHAUSTED, "the server has as many sessions as it allows (its option maxSessions)");
+      return this.refuse(
+        RefuseReason.EXHAUSTED,
+        "the server has as many sessions as it allows (its option maxSessions)",
+      );
     this.learnLimits(hello.limits, hello.maxConcurrentCalls);
     this.outbox.tag = (globalThis.crypto.getRandomValues(new Uint32Array(1))[0]! | 1) >>> 0;
     const { epoch, info } = this.#owner;

@@ -101,12 +101,18 @@ export function toService(first: unknown, second: unknown, third: ServeOptions |
     return { ...described, handler: first as object, options };
   }
   if (typeof first === "function")
-    throw new TypeError(`${first.name || "the class"} has no @service(contract); serve it as serve(contract, ${first.name})`);
+    throw new TypeError(
+      `${first.name || "the class"} has no @service(contract); serve it as serve(contract, ${first.name})`,
+    );
   const contract = first as Contract | null | undefined;
   if (typeof contract?.typeName !== "string" || !Array.isArray(contract.methods))
-    throw new TypeError("the first argument of serve must be a contract, which generated code exports under the name of the service");
+    throw new TypeError(
+      "the first argument of serve must be a contract, which generated code exports under the name of the service",
+    );
   if ((typeof second !== "object" && typeof second !== "function") || second === null)
-    throw new TypeError(`the handler of ${contract.typeName} must be an object or a class, not ${second === null ? "null" : typeof second}`);
+    throw new TypeError(
+      `the handler of ${contract.typeName} must be an object or a class, not ${second === null ? "null" : typeof second}`,
+    );
   const members = describedService(second) ?? describedService((second as object).constructor);
   return { contract, handler: second, options: third ?? {}, members: members?.members ?? new Map<string, string>() };
 }
@@ -120,5 +126,7 @@ export function checkNeeds(
   const unmet = needs.filter(({ need }) => lacks.includes(need));
   if (unmet.length === 0) return;
   const list = unmet.map(({ path, need }) => `${path} (${need})`).join(", ");
-  throw new Error(`${address}: the ${name} transport cannot carry ${list}; use another binding, or serve them elsewhere`);
+  throw new Error(
+    `${address}: the ${name} transport cannot carry ${list}; use another binding, or serve them elsewhere`,
+  );
 }

@@ -153,7 +153,13 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
       return;
     }
     const deadlineMs = now() + (request.timeoutMs > 0 ? request.timeoutMs : plainTimeoutMs);
-    const head = { operation, session: undefined, peer: { address: request.remoteAddress }, metadata: request.metadata, deadlineMs };
+    const head = {
+      operation,
+      session: undefined,
+      peer: { address: request.remoteAddress },
+      metadata: request.metadata,
+      deadlineMs,
+    };
     const call = new ServerCall(this, this.#plain, 0, head, new PlainReply(request));
     this.#plainCalls.add(call);
     const body = new FrameReader(request.body);

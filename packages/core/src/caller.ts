@@ -242,7 +242,7 @@ export class ClientCall extends CallHalf {
 
   /** A callback of the caller that throws ends its call. */
   #tell<T>(callback: ((block: T) => void) | undefined, block: T): void {
-    if (!callback) return;
+    if (!callback || this.ended) return;
     try {
       callback(block);
     } catch (thrown) {

@@ -5,7 +5,7 @@ import type { BatchReader } from "./records.ts";
 import type { RpcError } from "./rpc-error.ts";
 import { Session } from "./session.ts";
 import type { SessionSettings } from "./session.ts";
-import { toStatusCode } from "./status.ts";
+import { Status, toStatusCode } from "./status.ts";
 import type { Link } from "./transport.ts";
 
 /** Method numbers that one session may introduce; methods beyond are always named. */
@@ -57,6 +57,7 @@ export class ClientSession extends Session implements CallerPort {
   #nextId = (globalThis.crypto.getRandomValues(new Uint32Array(1))[0]! | 1) >>> 0;
   #fatal = false;
   #draining = false;
+  #greeted = false;
 
   constructor(link: Link, settings: SessionSettings, owner: ClientSessionOwner) {
     super(link, settings);
@@ -135,6 +136,8 @@ export class ClientSession extends Session implements CallerPort {
         return this.#goAway();
       case RecordType.READY:
         // A server has connected to this end, which has not greeted it yet.
+        if (this.#greeted) throw new WireError("there was more than one READY");
+        this.#greeted = true;
         if (this.outbox.tag === 0) this.link.send([this.#owner.hello]);
         return;
       default:
@@ -170,6 +173,7 @@ export class ClientSession extends Session implements CallerPort {
   #callRefused(batch: BatchReader): void {
     const call = this.#calls.get(batch.callId);
     if (!call) return this.settings.count("late reply");
+    if (batch.aux === Status.OK) throw new WireError("a call was refused with the status OK");
     call.refused(toStatusCode(batch.aux), batch.metaLength > 0 ? batch.meta(EndHeader).message : "");
   }
 

@@ -73,6 +73,7 @@ export class ServerCall extends CallHalf implements OperationContext {
   #items: ContextItems | undefined;
   readonly #signal = new HandlerSignal();
   #hasRequest = false;
+  #halfClosed = false;
 
   constructor(owner: CalleeOwner, port: CallPort, id: number, head: CallHead, instead?: ReplyInstead) {
     super();
@@ -150,6 +151,8 @@ export class ServerCall extends CallHalf implements OperationContext {
     if (batch.type === RecordType.CANCEL) {
       this.abort(whyCancelled(batch.aux));
     } else if (batch.type === RecordType.CREDIT) this.onCredit(batch);
+    else if (this.#halfClosed)
+      this.failHere(new RpcError(Status.INTERNAL, `the caller of ${this.path} said more after its end`));
     else if (this.receivePayload(batch) && (batch.flags & Flag.END) !== 0 && (batch.flags & Flag.MORE) === 0)
       this.#onHalfClose();
   }
@@ -243,6 +246,7 @@ export class ServerCall extends CallHalf implements OperationContext {
   }
 
   #onHalfClose(): void {
+    this.#halfClosed = true;
     if (this.inbound) return this.inbound.end();
     if (this.#hasRequest) this.operation.start(this);
     else this.failHere(new RpcError(Status.INTERNAL, `${this.path} takes one request message, and none came`));

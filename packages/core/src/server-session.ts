@@ -124,7 +124,7 @@ export class ServerSession extends Session implements CalleeOwner {
 
   protected onRecord(batch: BatchReader): void {
     if (batch.type === RecordType.HELLO) return this.#hello(batch);
-    if (this.outbox.tag === 0) throw new WireError("the first record must be HELLO");
+    if (batch.tag === 0) throw new WireError("the first record must be HELLO");
     switch (batch.type) {
       case RecordType.CALL:
         return this.#call(batch);
@@ -242,8 +242,7 @@ export class ServerSession extends Session implements CalleeOwner {
   }
 
   #byPath(path: string, number: number): Operation | RpcError {
-    if (path.length > maxPathLength) return unimplemented(path);
-    const operation = this.#owner.resolve(path);
+    const operation = path.length > maxPathLength ? undefined : this.#owner.resolve(path);
     if (number > maxMethodNumber) throw new WireError(`method number ${number} is above ${maxMethodNumber}`);
     if (number > 0) this.#methods[number] = operation ?? quoted(path).slice(1, -1);
     return operation ?? unimplemented(path);

@@ -4,8 +4,8 @@ import { CallHeader } from "../src/gen/zerobind/v1/wire.pb.ts";
 import { Flag, RecordType, RefuseReason } from "../src/records.ts";
 import { growthOf } from "./support/heap.ts";
 import { againstHost, call, data, path, refusal, statusOf } from "./support/hostile.ts";
-import { batch, hello } from "./support/raw-peer.ts";
-import type { RawPeer, RawRecord } from "./support/raw-peer.ts";
+import { RawPeer, batch, batchOf, hello } from "./support/raw-peer.ts";
+import type { RawRecord } from "./support/raw-peer.ts";
 
 const mebibyte = 1024 * 1024;
 const most = 65_535;
@@ -27,7 +27,7 @@ describe("a host that is flooded", () => {
         const tag = await peer.greet();
         const metadata = Array.from({ length: 50 }, () => ({
           key: "k",
-          value: { $case: "text" as const, value: "v" },
+          value: { $case: "text" as const, value: "value" },
         }));
         const heavy = CallHeader.encode(CallHeader.fromPartial({ path: path("Ping"), metadata })).finish();
         const item = data(5);
@@ -79,9 +79,9 @@ describe("a host that is flooded", () => {
     await againstHost(async (peer) => {
       const tag = await peer.greet();
       peer.send(batch(tag, call(1, path("Echo"), { flags: 0 })));
-      const part = batch(
+      const part = batchOf(
         tag,
-        ...Array.from({ length: 50_000 }, () => data(1, Flag.MESSAGE | Flag.MORE, Uint8Array.of(0))),
+        Array.from({ length: 50_000 }, () => data(1, Flag.MESSAGE | Flag.MORE, Uint8Array.of(0))),
       );
       const growth = await growthOf(async () => {
         peer.send(part.slice());
@@ -98,7 +98,7 @@ describe("a host that is flooded", () => {
   ])("refuses a batch of 65,535 %s", async (_name, records, reason) => {
     await againstHost(async (peer) => {
       const tag = await peer.greet();
-      peer.send(batch(tag, call(1, path("Sum"), { flags: 0 }), ...records().slice(1)));
+      peer.send(batchOf(tag, [call(1, path("Sum"), { flags: 0 }), ...records().slice(1)]));
       expect((await refusal(peer)).reason).toBe(reason);
     });
   });
@@ -112,7 +112,7 @@ describe("a host that is flooded", () => {
   ])("goes on after a batch of 65,535 %s, and keeps nothing of it", async (_name, records) => {
     await againstHost(async (peer) => {
       const tag = await peer.greet();
-      const frame = batch(tag, ...records());
+      const frame = batchOf(tag, records());
       const growth = await growthOf(async () => {
         for (let round = 0; round < 2; round++) peer.send(frame.slice());
         await heard(peer, tag, 0xffffffff);
@@ -126,7 +126,12 @@ describe("a host that is flooded", () => {
   test("answers each of 65,535 calls in one batch, and a polite client meanwhile", async () => {
     await againstHost(async (peer, pair) => {
       const tag = await peer.greet();
-      peer.send(batch(tag, ...many((index) => call(2 * index + 1, path(index % 2 === 0 ? "Ping" : "Nothing")))));
+      peer.send(
+        batchOf(
+          tag,
+          many((index) => call(2 * index + 1, path(index % 2 === 0 ? "Ping" : "Nothing"))),
+        ),
+      );
       await new Promise(setImmediate);
       expect(await pair.client.ping({ sequence: 3 })).toEqual({ sequence: 3 });
       const ended = (): number => peer.received.filter(({ type }) => type === RecordType.END).length;
@@ -142,8 +147,8 @@ describe("a host that is flooded", () => {
     await againstHost(async (peer) => {
       const tag = await peer.greet();
       const entry = Uint8Array.of(0x1a, 3, 0x0a, 1, 0x61);
-      const meta = new Uint8Array(entry.length * 100_000);
-      for (let index = 0; index < 100_000; index++) meta.set(entry, index * entry.length);
+      const named = CallHeader.encode(CallHeader.fromPartial({ path: path("Ping") })).finish();
+      const meta = Buffer.concat([named, ...Array.from({ length: 100_000 }, () => entry)]);
       const growth = await growthOf(async () => {
         peer.send(batch(tag, call(1, "", { meta })));
         expect(await statusOf(peer, 1)).toMatchObject({ code: Status.RESOURCE_EXHAUSTED });
@@ -172,7 +177,10 @@ describe("a host that is flooded", () => {
   test("lets a client greet ten thousand times on one connection", async () => {
     await againstHost(async (peer) => {
       await peer.greet();
-      const frame = batch(0, ...Array.from({ length: 10_000 }, () => hello()));
+      const frame = batchOf(
+        0,
+        Array.from({ length: 10_000 }, () => hello()),
+      );
       const growth = await growthOf(async () => {
         peer.send(frame);
         await peer.until(() => peer.received.length > 10_000);
@@ -183,10 +191,9 @@ describe("a host that is flooded", () => {
   });
 
   test("serves others while a thousand connections say nothing, or only half of a greeting", async () => {
-    await againstHost(async (peer, pair) => {
-      const { RawPeer: Peer } = await import("./support/raw-peer.ts");
+    await againstHost(async (_peer, pair) => {
       const silent: RawPeer[] = [];
-      for (let index = 0; index < 1000; index++) silent.push(await Peer.open("connect", pair.host.address));
+      for (let index = 0; index < 1000; index++) silent.push(await RawPeer.open("connect", pair.host.address));
       for (const each of silent.slice(500)) each.send(batch(0, hello()).subarray(0, 12));
       expect(await pair.client.ping({ sequence: 4 })).toEqual({ sequence: 4 });
       await Promise.all(silent.map((each) => each[Symbol.asyncDispose]()));

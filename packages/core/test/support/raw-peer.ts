@@ -21,6 +21,11 @@ export interface ReceivedRecord extends Required<RawRecord> {
 
 /** One batch of records as a frame. */
 export function batch(tag: number, ...records: RawRecord[]): Uint8Array {
+  return batchOf(tag, records);
+}
+
+/** The same for more records than a function can have arguments. */
+export function batchOf(tag: number, records: readonly RawRecord[]): Uint8Array {
   const writer = BatchWriter.take();
   for (const { type, flags = 0, callId = 0, aux = 0, meta = new Uint8Array(), body = new Uint8Array() } of records) {
     const start = writer.skip(recordHeaderBytes);

@@ -53,6 +53,8 @@ export class ClientSession extends Session implements CallerPort {
   readonly #owner: ClientSessionOwner;
   readonly #calls = new Map<number, ClientCall>();
   readonly #numbers = new Map<string, number>();
+  /** Numbers that some CALL names, which may still be waiting to leave; no other method may get them. */
+  readonly #reserved = new Map<string, number>();
   /** Odd, so that calls of the other end can never have the same. The start is random. */
   #nextId = (globalThis.crypto.getRandomValues(new Uint32Array(1))[0]! | 1) >>> 0;
   #fatal = false;
@@ -86,8 +88,12 @@ export class ClientSession extends Session implements CallerPort {
     return this.#numbers.get(path) ?? 0;
   }
 
-  nextNumber(): number {
-    return this.#numbers.size < maxMethodNumbers ? this.#numbers.size + 1 : 0;
+  nextNumber(path: string): number {
+    const reserved = this.#reserved.get(path);
+    if (reserved !== undefined || this.#reserved.size >= maxMethodNumbers) return reserved ?? 0;
+    const number = this.#reserved.size + 1;
+    this.#reserved.set(path, number);
+    return number;
   }
 
   introduced(path: string, number: number): void {

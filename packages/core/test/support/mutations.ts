@@ -63,7 +63,7 @@ const mutations: readonly Mutation[] = [
 
 /** A changed copy of a frame that is not empty; `other` is another frame of the same conversation. */
 export function mutated(frame: Uint8Array, other: Uint8Array, random: Random): Uint8Array {
-  let changed = frame.slice();
+  let changed: Uint8Array = frame.slice();
   for (let count = 1 + random(3); count > 0 && changed.length > 0; count--)
     changed = mutations[random(mutations.length)]!(changed, random, other);
   return changed;

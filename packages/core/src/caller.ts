@@ -22,8 +22,8 @@ import type { TimerWheel } from "./timer-wheel.ts";
 export interface CallerPort extends CallPort {
   /** Number of a method that the peer has heard of; 0 if it has not. */
   numberOf(path: string): number;
-  /** The number that a CALL may introduce a method with; 0 if there are none left. */
-  nextNumber(): number;
+  /** The number that a CALL may introduce a method with, always the same for it; 0 if there are none left. */
+  nextNumber(path: string): number;
   /** The peer has heard of it, or will before anything that is written later. */
   introduced(path: string, number: number): void;
   readonly link: { readonly remoteAddress: string };
@@ -134,7 +134,7 @@ export class ClientCall extends CallHalf {
     const remainingMs =
       this.deadlineMs === Infinity ? 0 : Math.min(Math.max(Math.ceil(this.deadlineMs - now()), 1), 0xffffffff);
     const known = session.numberOf(method.path);
-    const number = known || session.nextNumber();
+    const number = known || session.nextNumber(method.path);
     const { batchNumber } = session.outbox;
     const written = this.record(
       RecordType.CALL,
@@ -210,7 +210,7 @@ export class ClientCall extends CallHalf {
   async #pumpRequests(): Promise<void> {
     this.#pumping = true;
     try {
-      if (await pump(this.#request, this)) this.record(RecordType.DATA, Flag.END, 0);
+      if ((await pump(this.#request, this)) && !this.ended) this.record(RecordType.DATA, Flag.END, 0);
     } catch (thrown) {
       if (!this.ended) this.failHere(RpcError.from(thrown));
     }
@@ -242,7 +242,7 @@ export class ClientCall extends CallHalf {
 
   /** A callback of the caller that throws ends its call. */
   #tell<T>(callback: ((block: T) => void) | undefined, block: T): void {
-    if (!callback) return;
+    if (!callback || this.ended) return;
     try {
       callback(block);
     } catch (thrown) {

@@ -69,7 +69,7 @@ export class ClientSession extends Session implements CallerPort {
 
   /** Whether the peer's credit allows another call. */
   get hasRoom(): boolean {
-    return this.accepting && this.#calls.size < this.peerLimits.maxConcurrentCalls;
+    return this.accepting && !this.outbox.isFull && this.#calls.size < this.peerLimits.maxConcurrentCalls;
   }
 
   /** Starts a call; only while `hasRoom`. */
@@ -110,6 +110,11 @@ export class ClientSession extends Session implements CallerPort {
     this.#owner.roomy(this);
   }
 
+  relieved(): void {
+    for (const call of this.#calls.values()) call.wakeSender();
+    this.#owner.roomy(this);
+  }
+
   protected onStrangeBatch(): boolean {
     // Before WELCOME every tag is strange.
     if (this.outbox.tag === 0) return true;
@@ -147,7 +152,10 @@ export class ClientSession extends Session implements CallerPort {
     const calls = [...this.#calls.values()];
     this.#calls.clear();
     this.#owner.over(this, reason, this.#fatal);
-    for (const call of calls) call.lost(reason, call.batchNumber > this.outbox.sentBatchNumber);
+    for (const call of calls) {
+      const { sentBatchNumber } = this.outbox;
+      call.lost(reason, call.batchNumber > sentBatchNumber || this.outbox.holdsOpening(call.id));
+    }
   }
 
   #welcome(batch: BatchReader): void {

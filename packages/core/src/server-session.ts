@@ -3,6 +3,7 @@ import type { Metadata } from "./metadata.ts";
 import { metadataFromEntries } from "./metadata.ts";
 import { BatchWriter, Flag, RecordType, RefuseReason, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
 import type { BatchReader } from "./records.ts";
+import { quoted, tooManyCalls, tooMuchHeld, tooMuchMetadata, unimplemented } from "./refusals.ts";
 import { statusMeta } from "./reply-blocks.ts";
 import { ServerCall } from "./request-context.ts";
 import type { CalleeOwner, Operation } from "./request-context.ts";
@@ -49,19 +50,6 @@ export function readyBatch(services: readonly string[], info: string): Uint8Arra
   return batch;
 }
 
-/** What a name from the wire looks like in a message: escaped, and not longer than a line. */
-function quoted(name: string): string {
-  return JSON.stringify(name.length > 120 ? `${name.slice(0, 120)}…` : name);
-}
-
-/** The answer to a call of a method that is not there. */
-export function unimplemented(path: string): RpcError {
-  return new RpcError(
-    Status.UNIMPLEMENTED,
-    `this server has no method ${quoted(path)}; is its service served here, under this package name?`,
-  );
-}
-
 /** The serving end of a session: answers HELLO, then takes calls. */
 export class ServerSession extends Session implements CalleeOwner {
   readonly #owner: ServerSessionOwner;
@@ -69,6 +57,9 @@ export class ServerSession extends Session implements CalleeOwner {
   /** By the caller's number: the method, or the name under which there is none. */
   #methods: (Operation | string | undefined)[] = [];
   #lastCallId = 0;
+  /** Calls that were answered, and whose answer waits for the peer to read others. */
+  readonly #leaving = new Set<number>();
+  #helloBatch: BatchReader | undefined;
 
   constructor(link: Link, settings: SessionSettings, owner: ServerSessionOwner) {
     super(link, settings);
@@ -99,12 +90,18 @@ export class ServerSession extends Session implements CalleeOwner {
   finished(call: ServerCall): void {
     if (this.#calls.get(call.id) !== call) return;
     this.#calls.delete(call.id);
+    if (this.outbox.holds(call.id)) this.#leaving.add(call.id);
     this.#owner.released(call.operation);
   }
 
   released(callId: number): void {
+    this.#leaving.delete(callId);
     this.#calls.get(callId)?.wakeSender();
     this.#owner.outboxMoved();
+  }
+
+  relieved(): void {
+    for (const call of this.#calls.values()) call.wakeSender();
   }
 
   protected onStrangeBatch(batch: BatchReader): boolean {
@@ -132,8 +129,12 @@ export class ServerSession extends Session implements CalleeOwner {
       case RecordType.CREDIT:
       case RecordType.CANCEL: {
         const call = this.#calls.get(batch.callId);
-        if (call) return call.receive(batch);
-        if (batch.type === RecordType.CANCEL) this.outbox.forget(batch.callId);
+        call?.receive(batch);
+        if (batch.type === RecordType.CANCEL) {
+          this.outbox.forget(batch.callId, true);
+          this.#leaving.delete(batch.callId);
+        }
+        if (call) return;
         return this.settings.count("record of an ended call");
       }
       default:
@@ -153,7 +154,8 @@ export class ServerSession extends Session implements CalleeOwner {
 
   #hello(batch: BatchReader): void {
     const hello = batch.meta(Hello);
-    if (this.outbox.tag !== 0) this.#abortAll("it has said HELLO again");
+    if (this.outbox.tag !== 0) this.#beginAnew(batch);
+    this.#helloBatch = batch;
     this.#methods = [];
     if (hello.minVersion > wireVersion || hello.maxVersion < wireVersion) {
       return this.refuse(RefuseReason.VERSION, "it has no version of the protocol in common");
@@ -176,6 +178,14 @@ export class ServerSession extends Session implements CalleeOwner {
     this.writeControl(RecordType.WELCOME, 0, 0, [Welcome, welcome]);
   }
 
+  /** What was not sent to the former life of the peer would be misread by the new one. */
+  #beginAnew(batch: BatchReader): void {
+    if (batch === this.#helloBatch) throw new WireError("there was more than one HELLO in a batch");
+    this.#abortAll("it has said HELLO again");
+    this.outbox.reset();
+    this.#leaving.clear();
+  }
+
   #mismatch(hello: Hello): string | undefined {
     const { encoding, elements } = this.settings;
     if ((hello.encoding || "protobuf") !== encoding)
@@ -188,15 +198,11 @@ export class ServerSession extends Session implements CalleeOwner {
   #call(batch: BatchReader): void {
     const id = batch.callId;
     if ((id & 1) === 0) throw new WireError("calls of a client have odd ids");
-    if (this.#calls.has(id)) throw new WireError("the id of an open call was used again");
+    if (this.#calls.has(id) || this.#leaving.has(id)) throw new WireError("the id of an open call was used again");
     const { operation, metadata } = this.#head(batch);
     if (operation instanceof RpcError) return this.#reject(batch, operation);
     if (this.#owner.draining) return this.#refuseCall(batch, Status.UNAVAILABLE, "the server is going away");
-    if (this.#calls.size >= this.limits.maxConcurrentCalls) {
-      const text = `the session has ${this.#calls.size} calls open, as many as the server allows (its limit maxConcurrentCalls)`;
-      return this.#reject(batch, new RpcError(Status.RESOURCE_EXHAUSTED, text));
-    }
-    const refusal = this.#owner.admit(operation);
+    const refusal = this.#tooMuch() ?? this.#owner.admit(operation);
     if (refusal) return this.#reject(batch, refusal);
     this.#lastCallId = id;
     const deadlineMs = batch.aux === 0 ? Infinity : now() + batch.aux;
@@ -209,6 +215,13 @@ export class ServerSession extends Session implements CalleeOwner {
     this.#calls.set(id, call);
     this.watchPeer();
     call.open(batch);
+  }
+
+  /** Why the session may not have another call now. */
+  #tooMuch(): RpcError | undefined {
+    const open = this.#calls.size + this.#leaving.size;
+    if (open >= this.limits.maxConcurrentCalls) return tooManyCalls(open);
+    return this.outbox.isFull ? tooMuchHeld(this.limits.maxHeldBytes) : undefined;
   }
 
   /** Method and metadata of a CALL; most are two bytes of meta that name a known method. */
@@ -272,11 +285,4 @@ export class ServerSession extends Session implements CalleeOwner {
       body: undefined,
     });
   }
-}
-
-function tooMuchMetadata(bytes: number, limit: number): RpcError {
-  return new RpcError(
-    Status.RESOURCE_EXHAUSTED,
-    `the call has ${bytes} bytes of metadata, more than the ${limit} that the server accepts (its limit maxMetadataBytes)`,
-  );
 }

@@ -8,7 +8,8 @@ import { FrameReader } from "./records.ts";
 import { ServerCall } from "./request-context.ts";
 import type { CalleeOwner, Operation, ReplyInstead } from "./request-context.ts";
 import { RpcError } from "./rpc-error.ts";
-import { ServerSession, readyBatch, unimplemented } from "./server-session.ts";
+import { unimplemented } from "./refusals.ts";
+import { ServerSession, readyBatch } from "./server-session.ts";
 import type { ServerSessionOwner } from "./server-session.ts";
 import type { SessionSettings } from "./session.ts";
 import { Status } from "./status.ts";
@@ -240,9 +241,11 @@ export function maxFrameBytes({ maxFragmentBytes, maxMessageBytes, maxMetadataBy
 /** Plain requests know no elements, windows or fragments; their port only decodes. */
 function plainPort(limits: Limits): CallPort {
   const codec = bodyCodec({ elements: [], encoder: protobuf });
-  const outbox = new Outbox({ send: () => false, sendFailed: () => undefined, released: () => undefined }, codec);
+  const nothing = (): void => undefined;
+  const port = { send: () => false, sendFailed: nothing, released: nothing, relieved: nothing, overrun: nothing };
+  const outbox = new Outbox(port, codec);
   outbox.close();
-  return { outbox, codec, limits, peerLimits: defaultLimits };
+  return { outbox, codec, limits, peerLimits: defaultLimits, joining: 0 };
 }
 
 /** Answers a plain request in the place of records. */

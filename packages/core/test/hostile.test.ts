@@ -8,21 +8,11 @@ import { Flag, RecordType, RefuseReason } from "../src/records.ts";
 import { failureOf } from "./support/failure.ts";
 import { openPair } from "./support/pair.ts";
 import type { Pair } from "./support/pair.ts";
-import { RawPeer, batch, hello, welcome } from "./support/raw-peer.ts";
+import { RawPeer, batch, hello, rawCall as call, welcome } from "./support/raw-peer.ts";
 import type { RawRecord } from "./support/raw-peer.ts";
 
 const under = { binding: binding(memory()), address: () => "memory://*" };
 const unary = Flag.END | Flag.MESSAGE;
-
-function call(callId: number, path: string, changes: Partial<RawRecord> = {}): RawRecord {
-  return {
-    type: RecordType.CALL,
-    flags: unary,
-    callId,
-    meta: CallHeader.encode(CallHeader.fromPartial({ path })).finish(),
-    ...changes,
-  };
-}
 
 /** Runs against a host, and checks afterwards that a polite client noticed nothing. */
 async function againstHost(run: (peer: RawPeer, pair: Pair) => Promise<void>, options = {}): Promise<void> {
@@ -221,11 +211,11 @@ describe("a host that meets a hostile client", () => {
     await againstHost(
       async (peer) => {
         const tag = await peer.greet();
-        const part = { type: RecordType.DATA, flags: Flag.MESSAGE | Flag.MORE, callId: 1, body: new Uint8Array(400) };
+        const part = { type: RecordType.DATA, flags: Flag.MESSAGE | Flag.MORE, callId: 1, body: new Uint8Array(4096) };
         peer.send(
           batch(
             tag,
-            call(1, "test.v1.Behavior/Echo", { flags: Flag.MESSAGE | Flag.MORE, body: new Uint8Array(400) }),
+            call(1, "test.v1.Behavior/Echo", { flags: Flag.MESSAGE | Flag.MORE, body: new Uint8Array(4096) }),
             part,
             part,
             part,
@@ -233,7 +223,7 @@ describe("a host that meets a hostile client", () => {
         );
         expect(await statusOf(peer, 1)).toMatchObject({ code: Status.RESOURCE_EXHAUSTED });
       },
-      { limits: { maxMessageBytes: 1000 } },
+      { limits: { maxMessageBytes: 10_000 } },
     );
   });
 

@@ -1,7 +1,7 @@
 import { memory } from "@zerobind/core";
 import type { Attachment, Link, LinkReceiver } from "@zerobind/core";
-import { Hello, Welcome } from "../../src/gen/zerobind/v1/wire.pb.ts";
-import { BatchReader, BatchWriter, RecordType, longMeta, recordHeaderBytes } from "../../src/records.ts";
+import { CallHeader, Hello, Welcome } from "../../src/gen/zerobind/v1/wire.pb.ts";
+import { BatchReader, BatchWriter, Flag, RecordType, longMeta, recordHeaderBytes } from "../../src/records.ts";
 import { rawType } from "../../src/message.ts";
 
 /** A record as a test writes and reads it. */
@@ -39,10 +39,21 @@ export function hello(changes: Partial<Hello> = {}): RawRecord {
 }
 
 /** WELCOME as an honest server says it. */
-export function welcome(): RawRecord {
+export function welcome(changes: Partial<Welcome> = {}): RawRecord {
   return {
     type: RecordType.WELCOME,
-    meta: Welcome.encode(Welcome.fromPartial({ version: 1, maxConcurrentCalls: 1000 })).finish(),
+    meta: Welcome.encode(Welcome.fromPartial({ version: 1, maxConcurrentCalls: 1000, ...changes })).finish(),
+  };
+}
+
+/** A unary CALL, with what a test wants to be different. */
+export function rawCall(callId: number, path: string, changes: Partial<RawRecord> = {}): RawRecord {
+  return {
+    type: RecordType.CALL,
+    flags: Flag.END | Flag.MESSAGE,
+    callId,
+    meta: CallHeader.encode(CallHeader.fromPartial({ path })).finish(),
+    ...changes,
   };
 }
 

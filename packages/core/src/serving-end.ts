@@ -134,6 +134,7 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     const head = { operation, peer: { address: request.remoteAddress }, metadata: request.metadata, deadlineMs };
     const call = new ServerCall(this, this.#plain, 0, head, new PlainReply(request));
     this.#plainCalls.add(call);
+    request.onGone((reason) => call.abort(new RpcError(Status.CANCELLED, `the caller is gone: ${reason}`)));
     const body = new FrameReader(request.body);
     let message: unknown;
     try {

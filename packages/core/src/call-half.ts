@@ -136,8 +136,8 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     return this.#sendWaiter.promise;
   }
 
-  draws(source: SourceIterator): void {
-    if (this.ended) closeSource(source);
+  draws(source: SourceIterator | undefined): void {
+    if (this.ended && source) closeSource(source);
     else this.#source = source;
   }
 
@@ -204,11 +204,9 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
         `${error.message} already, which reads too slowly; as many may wait as the server's limit maxHeldBytes says`,
       );
     }
-    return new RpcError(
-      Status.INTERNAL,
-      `the ${type} cannot be encoded: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    );
+    return new RpcError(Status.INTERNAL, `the ${type} cannot be encoded: ${RpcError.from(error).message}`, {
+      cause: error,
+    });
   }
 
   #receivePart(batch: BatchReader): boolean {

@@ -145,6 +145,8 @@ export class ClientCall extends CallHalf {
     );
     if (written < 0) return;
     this.batchNumber = batchNumber;
+    // A getter of the request has ended the call while the CALL was written.
+    if (this.ended) return void this.record(RecordType.CANCEL, 0, Status.CANCELLED);
     // Fragments may be overtaken by later calls, which then must not rely on the number.
     if (known === 0 && number !== 0 && !session.outbox.holds(id)) session.introduced(method.path, number);
     if (method.oneWay) this.#end(undefined, undefined);

@@ -62,7 +62,7 @@ test.each([
     });
     const [answered, bytes] = await grown();
     expect(answered).toBeGreaterThan(60);
-  expect(bytes! / mebibyte).toBeLessThan(280);
+    expect(bytes! / mebibyte).toBeLessThan(280);
   },
 );
 

@@ -140,7 +140,7 @@ export class ServerCall extends CallHalf implements OperationContext {
   sendHeader(): void {
     if (this.ended || this.#instead || this.blocks.headerSent) return;
     this.blocks.header ??= new Metadata();
-    this.record(RecordType.DATA, 0, 0, this.blocks.dataMeta());
+    if (this.record(RecordType.DATA, 0, 0, this.blocks.dataMeta()) >= 0) this.blocks.sent();
   }
 
   setTrailer(trailer: MetadataInit): void {
@@ -243,8 +243,8 @@ export class ServerCall extends CallHalf implements OperationContext {
     this.#hasRequest = true;
   }
 
-  protected override dataMeta(): [AnyMessageType, unknown] | undefined {
-    return this.#blocks?.dataMeta();
+  protected override get alongWith(): ReplyBlocks | undefined {
+    return this.#blocks;
   }
 
   protected override encodeError(error: unknown): RpcError {
@@ -306,7 +306,7 @@ export class ServerCall extends CallHalf implements OperationContext {
   #finished(): void {
     this.finish();
     // What is held back of a reply must leave, since its last record is the end; nobody wants that of an aborted call.
-    if (this.status === "aborted") this.port.outbox.forget(this.id);
+    if (this.status === "aborted") this.port.outbox.forget(this.id, false);
     this.#owner.wheel.remove(this);
     this.#owner.finished(this);
   }

@@ -20,6 +20,11 @@ export interface CallOptions {
    * channel's connect timeout. Default false.
    */
   readonly waitForReady?: boolean | undefined;
+  /**
+   * Makes the call outlive the handler that it is made in. By default a call that a handler makes has to end by the
+   * deadline of the call that the handler answers, and is cancelled when that one is cancelled. Default false.
+   */
+  readonly detached?: boolean | undefined;
   /** Called when the call is sent, with the server that gets it. */
   readonly onPeer?: ((peer: Peer) => void) | undefined;
   /** Called at most once, with the header block of the reply, before the first message. */

@@ -1,3 +1,4 @@
+import { detached } from "./ambient.ts";
 import type { BindingLike } from "./binding.ts";
 import { checkTimeout, deadlineOf } from "./call-options.ts";
 import type { CallOptions } from "./call-options.ts";
@@ -182,7 +183,8 @@ export class CallPool implements CallOwner, CallStarter {
   }
 
   #dispatch(call: ClientCall): void {
-    if (this.#state === "unused") this.#onFirstCall();
+    // The connection belongs to no call, even if a handler was the first to use it.
+    if (this.#state === "unused") detached(this.#onFirstCall);
     if (this.#state === "closing") {
       call.unavailable();
       return;

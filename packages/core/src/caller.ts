@@ -1,3 +1,6 @@
+import { parentCall, runAs } from "./ambient.ts";
+import type { ParentCall } from "./ambient.ts";
+import { cancelled, deadlinePassed, parentEnded } from "./call-errors.ts";
 import { CallHalf } from "./call-half.ts";
 import type { CallPort } from "./call-half.ts";
 import type { CallOptions } from "./call-options.ts";
@@ -72,6 +75,9 @@ export class ClientCall extends CallHalf {
   readonly #options: CallOptions | undefined;
   readonly #metadata: Metadata | undefined;
   readonly #settle: Settle | undefined;
+  /** The call whose handler made this one, and whether its end is the end of this one. */
+  readonly #parent: ParentCall | undefined = parentCall();
+  readonly #inherits: boolean;
   #session: CallerPort | undefined;
   #pumping = false;
   #header: Metadata | undefined;
@@ -91,7 +97,10 @@ export class ClientCall extends CallHalf {
     this.#options = given.options;
     this.#metadata = given.metadata;
     this.#settle = settle;
-    this.deadlineMs = given.deadlineMs;
+    const parent = this.#parent;
+    this.#inherits = parent !== undefined && given.options?.detached !== true;
+    this.deadlineMs =
+      parent && this.#inherits && parent.deadlineMs < given.deadlineMs ? parent.deadlineMs : given.deadlineMs;
     this.waitsForReady = given.options?.waitForReady === true;
     if (!settle) this.openInbound(owner.limits);
   }
@@ -113,10 +122,13 @@ export class ClientCall extends CallHalf {
   /** Arms deadline and signal. False: the call was over before it began. */
   arm(): boolean {
     const signal = this.#options?.signal;
+    const inherited = this.#inherits ? this.#parent?.signal : undefined;
     if (signal?.aborted) this.cancel(signal.reason);
+    else if (inherited?.aborted) this.cancel(inherited.reason);
     else if (this.deadlineMs <= this.startedMs) this.onDeadline();
     else {
       if (signal) watchSignal(signal, this);
+      if (inherited) watchSignal(inherited, this);
       this.#owner.wheel.add(this, this.deadlineMs);
     }
     return !this.ended;
@@ -148,7 +160,8 @@ export class ClientCall extends CallHalf {
     // Fragments may be overtaken by later calls, which then must not rely on the number.
     if (known === 0 && number !== 0 && !session.outbox.holds(id)) session.introduced(method.path, number);
     if (method.oneWay) this.#end(undefined, undefined);
-    else if (method.clientStreams) void this.#pumpRequests();
+    // The source may make calls of its own.
+    else if (method.clientStreams) void runAs(this.#parent, () => this.#pumpRequests());
   }
 
   /** One record of the server about this call. */
@@ -163,8 +176,9 @@ export class ClientCall extends CallHalf {
   /** Ends the call CANCELLED, here and on the server. */
   cancel(reason?: unknown): void {
     if (this.ended) return;
-    const error = new RpcError(Status.CANCELLED, `${this.#where()} was cancelled by its caller`, { cause: reason });
-    this.failHere(error);
+    const parent = this.#inherits ? this.#parent : undefined;
+    const isParents = parent?.signal.aborted === true && parent.signal.reason === reason;
+    this.failHere(isParents ? parentEnded(this.#where(), parent.path, reason) : cancelled(this.#where(), reason));
   }
 
   left(reason: unknown): void {
@@ -172,12 +186,12 @@ export class ClientCall extends CallHalf {
   }
 
   onDeadline(): void {
-    const waitedMs = Math.round(now() - this.startedMs);
-    const state = this.joined
-      ? "the server had not answered"
-      : `it was still waiting for a connection: ${this.#owner.whyNotConnected()}`;
-    const text = `${this.#where()} did not end within its deadline; after ${waitedMs} ms ${state}`;
-    this.failHere(new RpcError(Status.DEADLINE_EXCEEDED, text));
+    const { startedMs, deadlineMs } = this;
+    const parent = this.#inherits && this.#parent?.deadlineMs === deadlineMs ? this.#parent.path : undefined;
+    const times = { startedMs, deadlineMs };
+    this.failHere(
+      deadlinePassed(this.#where(), times, parent, this.joined ? undefined : this.#owner.whyNotConnected()),
+    );
   }
 
   /** The session is gone and it is not known how far the call had come, unless `unsent`. */
@@ -244,7 +258,8 @@ export class ClientCall extends CallHalf {
   #tell<T>(callback: ((block: T) => void) | undefined, block: T): void {
     if (!callback) return;
     try {
-      callback(block);
+      // Whatever turn of the event loop this is, what the callback starts belongs to the caller.
+      runAs(this.#parent, () => callback(block));
     } catch (thrown) {
       this.failHere(RpcError.from(thrown));
     }
@@ -276,6 +291,7 @@ export class ClientCall extends CallHalf {
     if (!this.method.oneWay) this.joined?.outbox.forget(this.id);
     this.#owner.wheel.remove(this);
     if (this.#options?.signal) unwatchSignal(this.#options.signal, this);
+    if (this.#inherits && this.#parent) unwatchSignal(this.#parent.signal, this);
     if (this.#session) this.#leaveSession();
     else this.#owner.withdrawn(this);
     if (this.#settle) {

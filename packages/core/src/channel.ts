@@ -1,3 +1,4 @@
+import { detached } from "./ambient.ts";
 import type { BindingLike } from "./binding.ts";
 import { CallPool } from "./call-pool.ts";
 import type { CallPoolOptions } from "./call-pool.ts";
@@ -57,7 +58,7 @@ export class Channel extends Lifecycle {
 
   /** Begins to connect without waiting for the first call. Does not wait for a server; rejects if it cannot bind. */
   open(): Promise<void> {
-    return this.opened();
+    return detached(() => this.opened());
   }
 
   /** A typed client of a contract. Clients are cheap, have no state of their own, and end with their channel. */

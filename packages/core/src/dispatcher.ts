@@ -1,3 +1,4 @@
+import { runAs } from "./ambient.ts";
 import type { Contract, MethodDescriptor } from "./contract.ts";
 import { methodPath } from "./contract.ts";
 import { compose } from "./interceptor.ts";
@@ -127,7 +128,8 @@ export class Dispatcher implements OperationTable {
       plain: method.kind === "unary",
       oneWay: method.options?.pattern?.case === "one_way",
       onUnsendable: (error) => this.#report(error, { path, id: undefined }),
-      start: serverStreams ? (call) => void startStream(run, call, failed) : (call) => startUnary(run, call, failed),
+      start: (call) =>
+        runAs(call, () => (serverStreams ? void startStream(run, call, failed) : startUnary(run, call, failed))),
     };
   }
 

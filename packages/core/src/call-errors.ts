@@ -1,0 +1,54 @@
+import { RpcError, isRpcError } from "./rpc-error.ts";
+import { Status } from "./status.ts";
+import { now } from "./timer-wheel.ts";
+
+/** How a call is named in its errors: `package.Service/Method at tcp://…`. The texts below go on from there. */
+type Where = string;
+
+/** The caller has ended its call. */
+export function cancelled(where: Where, reason: unknown): RpcError {
+  return new RpcError(Status.CANCELLED, `${where} was cancelled by its caller${because(reason)}`, { cause: reason });
+}
+
+/** The call has ended since the one that it was made for has. */
+export function parentEnded(where: Where, parent: string, reason: unknown): RpcError {
+  const isLate = isRpcError(reason) && reason.code === Status.DEADLINE_EXCEEDED;
+  const why = isRpcError(reason) ? `: ${reason.message}` : "";
+  const text = isLate
+    ? `${where} was ended by the deadline of its parent call ${parent}, whose handler made it`
+    : `${where} was cancelled with its parent call ${parent}, whose handler made it${why}`;
+  return new RpcError(isLate ? Status.DEADLINE_EXCEEDED : Status.CANCELLED, text, { cause: reason });
+}
+
+/**
+ * The deadline has passed: the call's own, or the one of its parent, and `missing` says what the call was still waiting
+ * for where it was not on its way.
+ */
+export function deadlinePassed(
+  where: Where,
+  { startedMs, deadlineMs }: { readonly startedMs: number; readonly deadlineMs: number },
+  parent: string | undefined,
+  missing: string | undefined,
+): RpcError {
+  const givenMs = Math.max(Math.round(deadlineMs - startedMs), 0);
+  const whose = parent === undefined ? "its deadline" : `the deadline of its parent call ${parent}`;
+  if (givenMs === 0) {
+    const text = `${where} was not sent: ${whose} had already passed when it was made; give it more time (timeoutMs)`;
+    return new RpcError(Status.DEADLINE_EXCEEDED, text);
+  }
+  const waitedMs = Math.round(now() - startedMs);
+  const state = missing === undefined ? "the server had not answered" : missing;
+  return new RpcError(
+    Status.DEADLINE_EXCEEDED,
+    `${where} did not end within ${whose} of ${givenMs} ms; after ${waitedMs} ms ${state}`,
+  );
+}
+
+/** What an abort was given as its reason, where that is a text worth showing. */
+function because(reason: unknown): string {
+  if (reason === undefined || isRpcError(reason)) return "";
+  if (typeof reason === "string") return `: ${reason}`;
+  const { name, message } = (typeof reason === "object" && reason !== null ? reason : {}) as Partial<Error>;
+  // The runtime's own words for "no reason" say nothing that is not said already.
+  return typeof message === "string" && message !== "" && name !== "AbortError" ? `: ${message}` : "";
+}

@@ -1,3 +1,4 @@
+import type { ParentCall } from "./ambient.ts";
 import { RpcError, isRpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
 import { now } from "./timer-wheel.ts";
@@ -5,13 +6,13 @@ import { now } from "./timer-wheel.ts";
 /** How a call is named in its errors: `package.Service/Method at tcp://…`. The texts below go on from there. */
 type Where = string;
 
-/** The caller has ended its call. */
-export function cancelled(where: Where, reason: unknown): RpcError {
+/** The call was cancelled, by its caller or since the call has ended that it was made for. */
+export function cancelled(where: Where, reason: unknown, parent: ParentCall | undefined): RpcError {
+  if (parent?.signal.aborted && parent.signal.reason === reason) return parentEnded(where, parent.path, reason);
   return new RpcError(Status.CANCELLED, `${where} was cancelled by its caller${because(reason)}`, { cause: reason });
 }
 
-/** The call has ended since the one that it was made for has. */
-export function parentEnded(where: Where, parent: string, reason: unknown): RpcError {
+function parentEnded(where: Where, parent: string, reason: unknown): RpcError {
   const isLate = isRpcError(reason) && reason.code === Status.DEADLINE_EXCEEDED;
   const why = isRpcError(reason) ? `: ${reason.message}` : "";
   const text = isLate
@@ -27,21 +28,29 @@ export function parentEnded(where: Where, parent: string, reason: unknown): RpcE
 export function deadlinePassed(
   where: Where,
   { startedMs, deadlineMs }: { readonly startedMs: number; readonly deadlineMs: number },
-  parent: string | undefined,
+  parent: ParentCall | undefined,
   missing: string | undefined,
 ): RpcError {
   const givenMs = Math.max(Math.round(deadlineMs - startedMs), 0);
-  const whose = parent === undefined ? "its deadline" : `the deadline of its parent call ${parent}`;
+  const whose = parent?.deadlineMs === deadlineMs ? `the deadline of its parent call ${parent.path}` : "its deadline";
   if (givenMs === 0) {
     const text = `${where} was not sent: ${whose} had already passed when it was made; give it more time (timeoutMs)`;
     return new RpcError(Status.DEADLINE_EXCEEDED, text);
   }
   const waitedMs = Math.round(now() - startedMs);
-  const state = missing === undefined ? "the server had not answered" : missing;
+  const state = missing === undefined ? "the server had not answered" : `it was still waiting to be sent: ${missing}`;
   return new RpcError(
     Status.DEADLINE_EXCEEDED,
     `${where} did not end within ${whose} of ${givenMs} ms; after ${waitedMs} ms ${state}`,
   );
+}
+
+/** The session of the call is gone. */
+export function connectionLost(where: Where, reason: string, unsent: boolean, idempotent: boolean): RpcError {
+  const unknown = "whether it was carried out is not known";
+  const sent = idempotent ? unknown : `${unknown}, so it was not tried again (see the option retry)`;
+  const known = unsent ? "it had not been sent" : sent;
+  return new RpcError(Status.UNAVAILABLE, `${where}: ${reason}; ${known}`);
 }
 
 /** What an abort was given as its reason, where that is a text worth showing. */

@@ -69,6 +69,8 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   protected join(port: CallPort, id: number): void {
     this.joined = port;
     this.id = id;
+    this.#parts = undefined;
+    this.#partBytes = 0;
     this.#sendMessages = port.peerLimits.streamWindowMessages;
     this.#sendBytes = port.peerLimits.streamWindowBytes;
   }

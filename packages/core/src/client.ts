@@ -1,5 +1,6 @@
 import { clientMethod } from "./client-method.ts";
 import type { ClientCall } from "./caller.ts";
+import type { GivenCall, Settle } from "./call-owner.ts";
 import type { ClientMethod } from "./client-method.ts";
 import type { CallOptions } from "./call-options.ts";
 import { ContextItems } from "./context.ts";
@@ -8,18 +9,13 @@ import { callMethods } from "./dispatcher.ts";
 import { compose } from "./interceptor.ts";
 import type { Interceptor } from "./interceptor.ts";
 import { Metadata } from "./metadata.ts";
-import type { RpcError } from "./rpc-error.ts";
 import { isPromiseLike, isStreamable } from "./stream.ts";
 import type { ResponseStream } from "./stream.ts";
 
 /** The channel as its clients see it. */
 export interface CallStarter {
   deadlineOf(method: ClientMethod, options: CallOptions | undefined): number;
-  start(
-    method: ClientMethod,
-    given: { request: unknown; options: CallOptions | undefined; metadata: Metadata | undefined; deadlineMs: number },
-    settle?: { resolve(value: unknown): void; reject(error: RpcError): void },
-  ): ClientCall;
+  start(method: ClientMethod, given: GivenCall, settle?: Settle): ClientCall;
 }
 
 type Stub = (request: unknown, options?: CallOptions) => unknown;

@@ -2,11 +2,13 @@ import type { BindingLike } from "./binding.ts";
 import { Dispatcher, logFailure } from "./dispatcher.ts";
 import type { HandlerFailure, ServeOptions } from "./dispatcher.ts";
 import type { Contract } from "./contract.ts";
+import { areFunctions, checkOptions, isCount, isFunction } from "./check.ts";
+import type { Checks } from "./check.ts";
 import type { Interceptor } from "./interceptor.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { toLimits } from "./limits.ts";
 import type { Limits } from "./limits.ts";
-import { EndCounters, checkAddress, endInfo, guarded, sessionTimes } from "./end.ts";
+import { EndCounters, checkAddress, endChecks, endInfo, guarded, sessionTimes } from "./end.ts";
 import type { BindingChoice, EndOptions } from "./end.ts";
 import { ServingEnd } from "./serving-end.ts";
 import { TimerWheel } from "./timer-wheel.ts";
@@ -23,12 +25,19 @@ export interface Endpoint {
 /** How a service host behaves. Times are in milliseconds. */
 export interface ServiceHostOptions extends EndOptions {
   /** Run around every handler, the first outermost. */
-  readonly interceptors?: readonly Interceptor[];
+  readonly interceptors?: readonly Interceptor[] | undefined;
   /** Calls of all sessions together that may run at once; more are answered RESOURCE_EXHAUSTED. Default 10,000. */
-  readonly maxConcurrentCalls?: number;
+  readonly maxConcurrentCalls?: number | undefined;
   /** Told of what handlers throw and callers do not get to see. Default: `console.error`. */
-  readonly onError?: (error: unknown, failure: HandlerFailure) => void;
+  readonly onError?: ((error: unknown, failure: HandlerFailure) => void) | undefined;
 }
+
+const hostChecks: Checks = {
+  ...endChecks,
+  interceptors: areFunctions,
+  maxConcurrentCalls: isCount,
+  onError: isFunction,
+};
 
 /**
  * Serves contracts on one or several addresses.
@@ -53,6 +62,7 @@ export class ServiceHost extends Lifecycle {
   /** TypeError for options that are out of their range. */
   constructor(options: ServiceHostOptions & { readonly binding: BindingLike | BindingChoice }) {
     super();
+    checkOptions("host option", options, hostChecks);
     const { binding, maxConcurrentCalls = 10_000 } = options;
     if (!(maxConcurrentCalls > 0))
       throw new TypeError(`maxConcurrentCalls must be a number above 0, not ${String(maxConcurrentCalls)}`);

@@ -38,7 +38,7 @@ export function deadlinePassed(
     return new RpcError(Status.DEADLINE_EXCEEDED, text);
   }
   const waitedMs = Math.round(now() - startedMs);
-  const state = missing === undefined ? "the server had not answered" : `it was still waiting to be sent: ${missing}`;
+  const state = missing ?? "the server had not answered";
   return new RpcError(
     Status.DEADLINE_EXCEEDED,
     `${where} did not end within ${whose} of ${givenMs} ms; after ${waitedMs} ms ${state}`,

@@ -121,11 +121,14 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     else this.#retries.forget(call);
   }
 
-  missing(call?: OwnedCall): string {
-    if (this.#state === "closing") return `the channel to ${this.address} is closed`;
-    if (call && call.queuedMs === undefined) return "its next attempt had not begun yet";
+  missing(call: OwnedCall): string {
+    if (call.queuedMs === undefined) return "its next attempt had not begun yet";
+    return `${this.connected ? "it was still waiting for its turn" : "there was still no connection"}: ${this.obstacle()}`;
+  }
+
+  obstacle(): string {
     if (this.connected)
-      return `the server has as many calls of this channel open as it allows (its limit maxConcurrentCalls)`;
+      return "the server has as many calls of this channel open as it allows (its limit maxConcurrentCalls)";
     const problems = this.#ends.map(({ problem, address }) => problem ?? `${address}: no server has answered yet`);
     return `${problems.join("; ")}. Is the server running there?`;
   }

@@ -12,8 +12,8 @@ export interface WaitingRoom {
   readonly connected: boolean;
   readonly connectTimeoutMs: number;
   readonly maxQueuedCalls: number;
-  /** Why a call that waits cannot go on, for error messages. */
-  missing(): string;
+  /** Why calls wait, for error messages. */
+  obstacle(): string;
 }
 
 /** The calls of a channel that wait for a session, in their order. */
@@ -35,7 +35,7 @@ export class WaitingCalls extends Timed {
   take(call: ClientCall): void {
     const { maxQueuedCalls, address } = this.#room;
     if (this.#count < maxQueuedCalls) return this.add(call);
-    const text = `${call.method.path} at ${address} was not sent: ${this.#count} calls already wait, as many as the channel allows (its option maxQueuedCalls), since ${this.#room.missing()}`;
+    const text = `${call.method.path} at ${address} was not sent: ${this.#count} calls already wait, as many as the channel allows (its option maxQueuedCalls): ${this.#room.obstacle()}`;
     call.failHere(new RpcError(Status.RESOURCE_EXHAUSTED, text));
   }
 
@@ -86,7 +86,7 @@ export class WaitingCalls extends Timed {
     const isLate = ({ waitsForReady, queuedMs = 0 }: ClientCall): boolean => !waitsForReady && queuedMs <= before;
     const late = connected ? [] : this.#calls.filter((call) => !call.ended && isLate(call));
     this.#calls = this.#calls.filter((call) => !call.ended && (connected || !isLate(call)));
-    const why = `found no connection within ${Math.round(connectTimeoutMs)} ms (the channel's connectTimeoutMs): ${this.#room.missing()}`;
+    const why = `found no connection within ${Math.round(connectTimeoutMs)} ms (the channel's connectTimeoutMs): ${this.#room.obstacle()}`;
     for (const call of late) call.unavailable(why);
     const next = this.#calls.find(({ waitsForReady }) => !waitsForReady);
     // Those that wait for credit have no time of their own; it is looked at again after a while.

@@ -53,6 +53,20 @@ export function connectionLost(where: Where, reason: string, unsent: boolean, id
   return new RpcError(Status.UNAVAILABLE, `${where}: ${reason}; ${known}`);
 }
 
+/** The request cannot be sent, as `problem` says; what an encoder says in its own words stays as it is. */
+export function unsendable(where: Where, thrown: unknown, problem: RpcError): RpcError {
+  if (thrown === problem) return problem;
+  return new RpcError(problem.code, `${where} was not sent: ${problem.message}`, { cause: problem.cause });
+}
+
+/** The channel was closed, and the call was still open. */
+export function channelClosed(where: Where, graceful: boolean): RpcError {
+  const why = graceful
+    ? "its channel was closed, and the call had not ended within the time for that (the channel's drainTimeoutMs)"
+    : "its channel was aborted";
+  return new RpcError(Status.CANCELLED, `${where} was cancelled: ${why}`);
+}
+
 /** What an abort was given as its reason, where that is a text worth showing. */
 function because(reason: unknown): string {
   if (reason === undefined || isRpcError(reason)) return "";

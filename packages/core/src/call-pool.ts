@@ -2,6 +2,7 @@ import { detached } from "./ambient.ts";
 import { sessionPicker } from "./balance.ts";
 import type { ChannelOptions } from "./channel-options.ts";
 import type { BindingLike } from "./binding.ts";
+import { channelClosed } from "./call-errors.ts";
 import { checkCallOptions, deadlineOf } from "./call-options.ts";
 import type { CallOptions } from "./call-options.ts";
 import { CallingEnd } from "./calling-end.ts";
@@ -38,7 +39,7 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
   readonly #ends: readonly CallingEnd[];
   readonly #pick: () => ClientSession | undefined;
   readonly #waiting: WaitingCalls;
-  readonly #retries: Retries;
+  readonly #retries: Retries<ClientCall>;
   #state: "unused" | "used" | "closing" = "unused";
   #cut = false;
   #changed: (() => void) | undefined;
@@ -75,9 +76,7 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     });
     this.#pick = sessionPicker(options.balance ?? "round-robin", this.#ends);
     this.#waiting = new WaitingCalls(this);
-    this.#retries = new Retries(this.wheel, options.retry, options.retryBudget, (call) =>
-      this.#dispatch(call as ClientCall),
-    );
+    this.#retries = new Retries(this.wheel, options.retry, options.retryBudget, (call) => this.#dispatch(call));
   }
 
   /** The address, or all of them; the real one if a wildcard was bound. */
@@ -156,9 +155,10 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
   async close(graceful: boolean): Promise<void> {
     const { drainTimeoutMs = 5_000 } = this.#options;
     if (graceful) await this.#drained(now() + drainTimeoutMs);
-    const error = new RpcError(Status.CANCELLED, `the channel to ${this.address} was closed before the call had ended`);
-    this.#waiting.failAll(() => error);
-    for (const end of this.#ends) end.cancelAll(error);
+    const errorOf = ({ method }: ClientCall): RpcError =>
+      channelClosed(`${method.path} at ${this.address}`, graceful && !this.#cut);
+    this.#waiting.failAll(errorOf);
+    for (const end of this.#ends) end.cancelAll(errorOf);
     await Promise.all(this.#ends.map((end) => end.close(graceful ? 250 : 0)));
     this.wheel.clear();
     this.#watch.clear();
@@ -179,7 +179,7 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     // The connection belongs to no call, even if a handler was the first to use it.
     if (this.#state === "unused") detached(this.#onFirstCall);
     if (this.#state === "closing") {
-      call.unavailable(`was not sent: the channel to ${this.address} is closed; calls need one that is open`);
+      call.unavailable("was not sent: its channel is closed; make a new one to go on");
       return;
     }
     const session = this.#waiting.count === 0 ? this.#pick() : undefined;

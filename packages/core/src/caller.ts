@@ -1,6 +1,6 @@
 import { parentCall, runAs } from "./ambient.ts";
 import type { ParentCall } from "./ambient.ts";
-import { cancelled, connectionLost, deadlinePassed } from "./call-errors.ts";
+import { cancelled, connectionLost, deadlinePassed, unsendable } from "./call-errors.ts";
 import { CallHalf } from "./call-half.ts";
 import type { CallOwner, CallerPort, GivenCall, OwnedCall, Settle } from "./call-owner.ts";
 import type { CallOptions } from "./call-options.ts";
@@ -12,7 +12,7 @@ import type { Metadata } from "./metadata.ts";
 import { Flag, RecordType } from "./records.ts";
 import type { BatchReader } from "./records.ts";
 import { ReplaySource, RequestSink } from "./replay.ts";
-import type { Attempts, RetryPolicy } from "./retry.ts";
+import type { Attempts } from "./retry.ts";
 import { RpcError } from "./rpc-error.ts";
 import { unwatchSignal, watchSignal } from "./signal-watch.ts";
 import { Status, toStatusCode } from "./status.ts";
@@ -40,7 +40,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
 
   readonly #owner: CallOwner;
   readonly #request: unknown;
-  readonly #options: CallOptions | undefined;
+  readonly options: CallOptions | undefined;
   readonly #metadata: Metadata | undefined;
   readonly #settle: Settle | undefined;
   /** The call whose handler made this one, for what the caller gave; and where its end is the end of this one. */
@@ -60,17 +60,13 @@ export class ClientCall extends CallHalf implements OwnedCall {
     this.#owner = owner;
     this.method = method;
     this.#request = given.request;
-    this.#options = given.options;
+    this.options = given.options;
     this.#metadata = given.metadata;
     this.#settle = settle;
     this.#parent = given.options?.detached === true ? undefined : this.#context;
     this.deadlineMs = this.#parent ? Math.min(this.#parent.deadlineMs, given.deadlineMs) : given.deadlineMs;
     this.waitsForReady = given.options?.waitForReady === true;
     if (!settle) this.openInbound(owner.limits);
-  }
-
-  get retry(): RetryPolicy | false | undefined {
-    return this.#options?.retry;
   }
 
   /** The replies, where the method streams them. */
@@ -89,7 +85,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
 
   /** Arms deadline and signal. False: the call was over before it began. */
   arm(): boolean {
-    const signal = this.#options?.signal;
+    const signal = this.options?.signal;
     const inherited = this.#parent?.signal;
     if (signal?.aborted) this.cancel(signal.reason);
     else if (inherited?.aborted) this.cancel(inherited.reason);
@@ -106,7 +102,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
   begin(session: CallerPort, id: number): void {
     this.join(session, id);
     this.#session = session;
-    if (this.#options?.onPeer) this.#tell(this.#options.onPeer, { address: session.link.remoteAddress });
+    if (this.options?.onPeer) this.#tell(this.options.onPeer, { address: session.link.remoteAddress });
     if (this.ended) return;
     const { method } = this;
     const tooMuch = metadataProblem(this.#metadata, session.peerLimits);
@@ -169,7 +165,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
   refused(code: StatusCode, message: string): void {
     if (this.ended) return;
     if (code === Status.UNAVAILABLE && this.#restart()) return;
-    this.#endOrRetry(new RpcError(code, message));
+    this.#endOrRetry(new RpcError(code, `${this.#where()} was refused: ${message}`));
   }
 
   /** There is no connection, and the call does not want to wait any longer. */
@@ -180,6 +176,10 @@ export class ClientCall extends CallHalf implements OwnedCall {
   protected onMessage(value: unknown): void {
     if (this.#reply) this.failHere(new RpcError(Status.INTERNAL, `${this.#where()} got more than one reply`));
     else this.#reply = { value };
+  }
+
+  protected override encodeError(error: unknown): RpcError {
+    return unsendable(this.#where(), error, super.encodeError(error));
   }
 
   async #pumpRequests(): Promise<void> {
@@ -196,7 +196,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     if (this.#header) return;
     this.#answered = true;
     this.#header = header;
-    this.#tell(this.#options?.onHeader, header);
+    this.#tell(this.options?.onHeader, header);
   }
 
   #onEnd(batch: BatchReader): void {
@@ -212,7 +212,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     }
     if (header) this.#onHeader(header);
     if (this.ended || !this.receivePayload(batch)) return;
-    if (trailer) this.#tell(this.#options?.onTrailer, trailer);
+    if (trailer) this.#tell(this.options?.onTrailer, trailer);
     if (this.ended) return;
     if (error) this.#end(error, undefined, true);
     else if (this.inbound || this.#reply) this.#end(undefined, this.#reply?.value, true);
@@ -276,7 +276,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     this.finish();
     if (!this.method.oneWay) this.joined?.outbox.forget(this.id);
     this.#owner.wheel.remove(this);
-    if (this.#options?.signal) unwatchSignal(this.#options.signal, this);
+    if (this.options?.signal) unwatchSignal(this.options.signal, this);
     if (this.#parent) unwatchSignal(this.#parent.signal, this);
     if (this.#session) this.#leaveSession();
     else this.#owner.withdrawn(this);

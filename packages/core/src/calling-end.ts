@@ -1,4 +1,5 @@
 import type { StackParts } from "./binding.ts";
+import type { ClientCall } from "./caller.ts";
 import { ClientSession, helloBatch } from "./client-session.ts";
 import type { ClientSessionOwner } from "./client-session.ts";
 import { endInfo } from "./end.ts";
@@ -90,8 +91,8 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
   }
 
   /** Ends all open calls, here and on their servers. */
-  cancelAll(error: RpcError): void {
-    for (const session of this.#sessions) session.cancelAll(error);
+  cancelAll(errorOf: (call: ClientCall) => RpcError): void {
+    for (const session of this.#sessions) session.cancelAll(errorOf);
   }
 
   async close(lingerMs: number): Promise<void> {

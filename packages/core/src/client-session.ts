@@ -101,8 +101,8 @@ export class ClientSession extends Session implements CallerPort {
   }
 
   /** Ends all open calls, here and on the server. */
-  cancelAll(error: RpcError): void {
-    for (const call of [...this.#calls.values()]) call.failHere(error);
+  cancelAll(errorOf: (call: ClientCall) => RpcError): void {
+    for (const call of [...this.#calls.values()]) call.failHere(errorOf(call));
   }
 
   released(callId: number): void {

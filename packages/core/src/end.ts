@@ -70,6 +70,8 @@ export function guarded(onTrouble: ((problem: string) => void) | undefined): (pr
 function asBinding(value: unknown): BindingLike {
   const { stack } = (value ?? {}) as Partial<BindingLike>;
   if (typeof stack === "object" && typeof stack.transport === "object") return value as BindingLike;
+  if ((value as { kind?: unknown } | undefined)?.kind === "transport")
+    throw new TypeError("binding must be a whole binding, not a transport alone: write binding(transport)");
   const what = "what binding(...) makes, such as binding(zeromq()), or a function that chooses one by address";
   throw new TypeError(`binding must be ${what}, not ${kindOf(value)}`);
 }

@@ -52,7 +52,7 @@ const defaultBudget = { maxTokens: 1_000, tokenRatio: 0.1 };
 export interface RetriableCall {
   readonly method: ClientMethod;
   /** What its caller says of retries. */
-  readonly retry: RetryPolicy | false | undefined;
+  readonly options: { readonly retry?: RetryPolicy | false | undefined } | undefined;
   readonly deadlineMs: number;
   /** Kept here; undefined until its first attempt has failed. */
   attempts: Attempts | undefined;
@@ -93,13 +93,13 @@ export class Attempts extends Timed {
 }
 
 /** The retries of all calls of a channel. */
-export class Retries {
+export class Retries<Call extends RetriableCall> {
   readonly #wheel: TimerWheel;
   readonly #policy: RetryPolicy | false;
   readonly #maxTokens: number;
   readonly #tokenRatio: number;
-  readonly #resume: (call: RetriableCall) => void;
-  readonly #pausing = new Set<RetriableCall>();
+  readonly #resume: (call: Call) => void;
+  readonly #pausing = new Set<Call>();
   #tokens: number;
 
   /** `resume` begins the next attempt of a call. */
@@ -107,7 +107,7 @@ export class Retries {
     wheel: TimerWheel,
     policy: RetryPolicy | false | undefined,
     budget: RetryBudget | undefined,
-    resume: (call: RetriableCall) => void,
+    resume: (call: Call) => void,
   ) {
     this.#wheel = wheel;
     this.#policy = policy ?? {};
@@ -122,9 +122,9 @@ export class Retries {
   }
 
   /** An attempt has failed. True: there will be another one, unless the call is forgotten before. */
-  schedule(call: RetriableCall, error: RpcError): boolean {
+  schedule(call: Call, error: RpcError): boolean {
     const { method } = call;
-    const policy = call.retry ?? (method.idempotent && this.#policy);
+    const policy = call.options?.retry ?? (method.idempotent && this.#policy);
     if (!policy || method.clientStreams || method.oneWay) return false;
     const { maxAttempts = defaults.maxAttempts, codes = defaults.codes } = policy;
     if (maxAttempts === 1 || !codes.includes(error.code)) return false;
@@ -144,7 +144,7 @@ export class Retries {
   }
 
   /** A call is over; it may have been about to be tried again. */
-  forget(call: RetriableCall): void {
+  forget(call: Call): void {
     if (call.attempts && this.#pausing.delete(call)) this.#wheel.remove(call.attempts);
   }
 
@@ -165,7 +165,10 @@ export function checkRetry(name: string, policy: unknown): void {
   if (policy === true) throw new TypeError(`${name} must be a policy or false; {} is the default policy`);
   isObject(name, policy);
   checkOptions(`field of ${name}`, policy as object, {
-    maxAttempts: (field, value) => (isCount(`${name}.${field}`, value), isAtLeast(1)(`${name}.${field}`, value)),
+    maxAttempts: (field, value) => {
+      isCount(`${name}.${field}`, value);
+      isAtLeast(1)(`${name}.${field}`, value);
+    },
     initialBackoffMs: (field, value) => isTime(`${name}.${field}`, value),
     maxBackoffMs: (field, value) => isTime(`${name}.${field}`, value),
     backoffMultiplier: (field, value) => isAtLeast(1)(`${name}.${field}`, value),

@@ -35,7 +35,7 @@ export class WaitingCalls extends Timed {
   take(call: ClientCall): void {
     const { maxQueuedCalls, address } = this.#room;
     if (this.#count < maxQueuedCalls) return this.add(call);
-    const text = `${call.method.path} at ${address} was not sent: ${this.#count} calls already wait, as many as the channel allows (its option maxQueuedCalls): ${this.#room.obstacle()}`;
+    const text = `${call.method.path} at ${address} was not sent: as many calls wait as the channel allows (its option maxQueuedCalls, ${maxQueuedCalls}): ${this.#room.obstacle()}`;
     call.failHere(new RpcError(Status.RESOURCE_EXHAUSTED, text));
   }
 

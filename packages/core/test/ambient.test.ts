@@ -66,7 +66,9 @@ describe("calls that a handler makes", () => {
     };
     await using chain = await hops((client) => ({
       echo: () => begin(client),
-      notify: async () => void (await begin(client)),
+      notify: async () => {
+        await begin(client);
+      },
       async *count() {
         await begin(client);
         yield {};

@@ -226,7 +226,7 @@ describe("retries", () => {
     [{ codes: [0] }, /retry\.codes must be an array of status codes/],
     [{ initialBackoffMs: NaN }, /retry\.initialBackoffMs/],
     [true, /retry must be a policy or false/],
-    [3, /retry must be an object, not number 3/],
+    [3, /retry must be an object, not the number 3/],
   ])("the policy %j is refused where it is given", async (retry, text) => {
     await using pair = await openPair(under);
     expect(() => pair.client.ping({}, { retry: retry as never })).toThrow(text);

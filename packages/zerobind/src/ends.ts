@@ -43,6 +43,8 @@ function withBinding<Options extends WithBinding>(options: Options) {
   const { zeromq, binding, ...rest } = options;
   if (binding === undefined) return { ...rest, binding: defaultBindings(zeromq) };
   if (zeromq !== undefined)
-    throw new TypeError("the option zeromq is for the default binding; give it to zeromq(...) inside of binding instead");
+    throw new TypeError(
+      "the option zeromq is for the default binding; give it to zeromq(...) inside of binding instead",
+    );
   return { ...rest, binding };
 }

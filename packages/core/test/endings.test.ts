@@ -111,9 +111,7 @@ class Storm {
     if (when === 0) work();
     else if (when === 1) queueMicrotask(work);
     else if (when === 2)
-      void Promise.resolve()
-        .then(async () => await null)
-        .then(work);
+      queueMicrotask(() => queueMicrotask(() => queueMicrotask(work)));
     else if (when === 3) process.nextTick(work);
     else if (when === 4) setImmediate(work);
     else setTimeout(work, this.#random(8));

@@ -99,6 +99,7 @@ task("type-check", 3, "typecheck");
 task("build", 3, "build");
 tests("test", 5, (minutes, args) => run(minutes, "npm", "test", "--", ...coverage, ...args));
 command("demo", 2, "npm", "run", "demo");
+command("interop", 3, "npm", "run", "interop");
 task("packed packages", 5, "pack-smoke");
 tests("test on Node 22", 5, onNode(22));
 tests("test on Node 24", 5, onNode(24));

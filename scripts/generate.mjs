@@ -80,7 +80,7 @@ async function generateCore() {
 async function generateAll() {
   bundleProtos();
   await generateCore();
-  await generateFolder({ protos: ["protos/examples"], protoPaths: ["protos"], out: "examples/src/gen" });
+  await generateFolder({ protos: ["protos/examples", "protos/grpc"], protoPaths: ["protos"], out: "examples/src/gen" });
   await generateFolder({ protos: ["protos/benchmarks"], protoPaths: ["protos"], out: "benchmarks/src/gen" });
   await generateFolder({
     protos: ["protos/test/v1/behavior.proto"],

@@ -8,7 +8,7 @@ export interface ParentCall extends OperationContext {
 
 /** The part of Node's AsyncLocalStorage that is used. */
 interface Storage {
-  run<R>(store: ParentCall | undefined, work: () => R): R;
+  run<Call extends ParentCall | undefined, R>(store: Call, work: (call: Call) => R, call: Call): R;
   getStore(): ParentCall | undefined;
 }
 
@@ -25,8 +25,8 @@ const AsyncLocalStorage = (globalThis as NodeModules).process?.getBuiltinModule?
 const storage: Storage | undefined = AsyncLocalStorage && new AsyncLocalStorage();
 
 /** Runs a handler, so that whatever it starts, now or later, knows the call that it belongs to. */
-export function runAs<R>(call: ParentCall | undefined, work: () => R): R {
-  return storage ? storage.run(call, work) : work();
+export function runAs<Call extends ParentCall | undefined, R>(call: Call, work: (call: Call) => R): R {
+  return storage ? storage.run(call, work, call) : work(call);
 }
 
 /** The call that the running code belongs to, if it belongs to one. */

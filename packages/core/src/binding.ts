@@ -28,11 +28,16 @@ export interface EncoderElement {
   decode(type: AnyMessageType, reader: BinaryReader, length: number): unknown;
 }
 
+/** What a contract may need of a binding beyond single requests and replies. */
+export type Need = "streams" | "sessions" | "callbacks";
+
 /** The last element of a stack: what moves the frames. */
 export interface TransportElement extends Transport {
   readonly kind: "transport";
   /** Schemes of the addresses it understands, without the colon. */
   readonly schemes: readonly string[];
+  /** What it cannot carry; contracts that need it are refused where they meet the binding. Default: nothing. */
+  readonly lacks?: readonly Need[];
 }
 
 /** Message elements, outermost first; then an encoder, if it is not protobuf; last a transport. */

@@ -13,6 +13,8 @@ import type { ClientMethod } from "./client-method.ts";
 import type { ClientSession } from "./client-session.ts";
 import { EndCounters, bindingFor, guarded, sessionTimes } from "./end.ts";
 import type { BindingChoice } from "./end.ts";
+import type { IncomingOwner } from "./incoming-calls.ts";
+import type { OperationTable } from "./operation.ts";
 import { toLimits } from "./limits.ts";
 import type { Limits } from "./limits.ts";
 import { Retries } from "./retry.ts";
@@ -49,6 +51,7 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     addresses: readonly string[],
     options: ChannelOptions & { readonly binding: BindingLike | BindingChoice },
     onFirstCall: () => void,
+    table: OperationTable,
   ) {
     const { attach = "connect", connectTimeoutMs = 10_000, maxQueuedCalls = 10_000 } = options;
     this.#options = options;
@@ -63,16 +66,31 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
       count: this.counters.count,
       onDefect: (error: unknown) => guarded(options.onTrouble)(`an internal error: ${String(error)}`),
     };
+    const { wheel } = this;
+    const callbacks: IncomingOwner = {
+      table,
+      wheel,
+      draining: false,
+      maxStreamsPerSession: Infinity,
+      count: this.counters.count,
+      callOver: () => undefined,
+    };
     this.#ends = addresses.map((address) => {
       const { stack } = bindingFor(address, options.binding, attach);
-      return new CallingEnd(address, stack, settings, {
-        roomy: () => this.#roomy(),
-        hopeless: (reason) => {
-          if (this.#ends.every(({ hopeless }) => hopeless)) this.#giveUpWaiting(reason);
+      return new CallingEnd(
+        address,
+        stack,
+        settings,
+        {
+          roomy: () => this.#roomy(),
+          hopeless: (reason) => {
+            if (this.#ends.every(({ hopeless }) => hopeless)) this.#giveUpWaiting(reason);
+          },
+          changed: () => this.#changed?.(),
+          onTrouble: guarded(options.onTrouble),
         },
-        changed: () => this.#changed?.(),
-        onTrouble: guarded(options.onTrouble),
-      });
+        callbacks,
+      );
     });
     this.#pick = sessionPicker(options.balance ?? "round-robin", this.#ends);
     this.#waiting = new WaitingCalls(this);

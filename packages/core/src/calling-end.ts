@@ -3,6 +3,7 @@ import type { ClientCall } from "./caller.ts";
 import { ClientSession, helloBatch } from "./client-session.ts";
 import type { ClientSessionOwner } from "./client-session.ts";
 import { endInfo } from "./end.ts";
+import type { IncomingOwner } from "./incoming-calls.ts";
 import { maxFrameBytes, sessionParts } from "./serving-end.ts";
 import type { RpcError } from "./rpc-error.ts";
 import type { SessionSettings } from "./session.ts";
@@ -27,6 +28,7 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
   /** Whether connecting cannot succeed as things are. */
   hopeless = false;
   readonly hello: Uint8Array;
+  readonly callbacks: IncomingOwner;
   readonly #stack: StackParts;
   readonly #settings: SessionSettings;
   readonly #owner: CallingEndOwner;
@@ -40,7 +42,9 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
     stack: StackParts,
     settings: Omit<SessionSettings, "codec" | "encoding" | "elements">,
     owner: CallingEndOwner,
+    callbacks: IncomingOwner,
   ) {
+    this.callbacks = callbacks;
     this.address = address;
     this.#stack = stack;
     this.#settings = { ...settings, ...sessionParts(stack) };

@@ -1,6 +1,7 @@
 import type { Balance } from "./balance.ts";
-import { areFunctions, isCount, isOneOf, isTime } from "./check.ts";
+import { areFunctions, isCount, isFunction, isOneOf, isTime } from "./check.ts";
 import type { Checks } from "./check.ts";
+import type { HandlerFailure } from "./dispatcher.ts";
 import { endChecks } from "./end.ts";
 import type { EndOptions } from "./end.ts";
 import type { Interceptor } from "./interceptor.ts";
@@ -35,6 +36,8 @@ export interface ChannelOptions extends EndOptions {
   readonly retryBudget?: RetryBudget | undefined;
   /** Run around every call of every client, the first outermost. */
   readonly interceptors?: readonly Interceptor[] | undefined;
+  /** Told of what handlers of callbacks throw and servers do not get to see. Default: `console.error`. */
+  readonly onError?: ((error: unknown, failure: HandlerFailure) => void) | undefined;
 }
 
 /** What each of them may be. */
@@ -48,4 +51,5 @@ export const channelChecks: Checks = {
   retry: checkRetry,
   retryBudget: checkBudget,
   interceptors: areFunctions,
+  onError: isFunction,
 };

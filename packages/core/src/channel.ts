@@ -8,6 +8,9 @@ import { createClient } from "./client.ts";
 import type { CallStarter } from "./client.ts";
 import { checkContract } from "./contract.ts";
 import type { Contract } from "./contract.ts";
+import { Dispatcher, logFailure } from "./dispatcher.ts";
+import type { HandlerClass, ServeOptions } from "./serve-options.ts";
+import { toService } from "./service-check.ts";
 import type { BindingChoice } from "./end.ts";
 import type { Interceptor } from "./interceptor.ts";
 import { Lifecycle } from "./lifecycle.ts";
@@ -30,6 +33,7 @@ export class Channel extends Lifecycle {
   static readonly starterOf: (channel: Channel) => CallStarter = (channel) => channel.#pool;
 
   readonly #pool: CallPool;
+  readonly #dispatcher: Dispatcher;
   readonly #interceptors: readonly Interceptor[];
 
   /** TypeError for an address that the binding's transport does not understand, and for options out of their range. */
@@ -45,7 +49,8 @@ export class Channel extends Lifecycle {
     const addresses = typeof address === "string" ? [address] : [...new Set(address)];
     if (addresses.length === 0) throw new TypeError('a channel needs an address, for example "tcp://127.0.0.1:5555"');
     this.#interceptors = options.interceptors ?? [];
-    this.#pool = new CallPool(addresses, options, () => void this.opened().catch(() => undefined));
+    this.#dispatcher = new Dispatcher({}, options.onError ?? logFailure);
+    this.#pool = new CallPool(addresses, options, () => void this.opened().catch(() => undefined), this.#dispatcher);
   }
 
   /** The address, or all of them; the real one if the channel has bound a wildcard. */
@@ -76,16 +81,36 @@ export class Channel extends Lifecycle {
     return createClient(this.#pool, contract, interceptors) as Client;
   }
 
-  protected onOpen(): Promise<void> {
-    return this.#pool.attach();
+  /**
+   * Answers the calls that servers make back over this channel's sessions, for the contract that a service names as
+   * its callback. Handlers and options are those of `ServiceHost.serve`. Throws TypeError as it does, and Error once the
+   * channel is open: its servers might have called already.
+   */
+  serve<Handler extends object>(contract: Contract<unknown, Handler>, handler: Handler, options?: ServeOptions): this;
+  serve<Handler extends object>(
+    contract: Contract<unknown, Handler>,
+    handler: HandlerClass<Handler>,
+    options?: ServeOptions<Handler>,
+  ): this;
+  serve(contract: Contract, handler: object, options?: ServeOptions): this {
+    if (this.state !== "created")
+      throw new Error(`callbacks are served before the channel is used; it is ${this.state}`);
+    this.#dispatcher.add(toService(contract, handler, options), options?.interceptors ?? []);
+    return this;
+  }
+
+  protected async onOpen(): Promise<void> {
+    await this.#dispatcher.open();
+    await this.#pool.attach();
   }
 
   protected onClosing(): void {
     this.#pool.refuse();
   }
 
-  protected onClose(graceful: boolean): Promise<void> {
-    return this.#pool.close(graceful);
+  protected async onClose(graceful: boolean): Promise<void> {
+    await this.#pool.close(graceful);
+    await this.#dispatcher.close();
   }
 
   protected onAbort(): void {

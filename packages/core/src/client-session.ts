@@ -1,20 +1,22 @@
-import type { CallerPort, ClientCall } from "./caller.ts";
-import { EndHeader, Hello, Refusal, Welcome } from "./gen/zerobind/v1/wire.pb.ts";
+import type { ClientCall } from "./caller.ts";
+import { Hello, Refusal, Welcome } from "./gen/zerobind/v1/wire.pb.ts";
+import { IncomingCalls } from "./incoming-calls.ts";
+import type { IncomingOwner } from "./incoming-calls.ts";
+import { OutgoingCalls } from "./outgoing-calls.ts";
 import { BatchWriter, RecordType, RefuseReason, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
 import type { BatchReader } from "./records.ts";
 import type { RpcError } from "./rpc-error.ts";
+import { SessionScope } from "./session-context.ts";
 import { Session } from "./session.ts";
 import type { SessionSettings } from "./session.ts";
-import { toStatusCode } from "./status.ts";
 import type { Link } from "./transport.ts";
-
-/** Method numbers that one session may introduce; methods beyond are always named. */
-const maxMethodNumbers = 4096;
 
 /** What the owner of a client session is told. */
 export interface ClientSessionOwner {
   /** What to answer READY with. */
   readonly hello: Uint8Array;
+  /** Where the calls that servers make back come in. */
+  readonly callbacks: IncomingOwner;
   /** It may take calls now. */
   ready(session: ClientSession): void;
   /** It has room for another call again. */
@@ -38,6 +40,7 @@ export function helloBatch(settings: SessionSettings, info: string): Uint8Array 
     elements: [...settings.elements],
     features: [],
     clientInfo: info,
+    maxConcurrentCalls: settings.limits.maxConcurrentCalls,
   };
   Hello.encode(hello, writer);
   writer.recordHeader(start, RecordType.HELLO, 0, writer.position - start - recordHeaderBytes, 0, 0);
@@ -46,67 +49,47 @@ export function helloBatch(settings: SessionSettings, info: string): Uint8Array 
   return batch;
 }
 
-/** The calling end of a session: waits for WELCOME, then carries calls. */
-export class ClientSession extends Session implements CallerPort {
+/** The calling end of a session: waits for WELCOME, then carries calls, and answers those that handlers make back. */
+export class ClientSession extends Session {
   /** Whether it takes new calls. */
   accepting = false;
   readonly #owner: ClientSessionOwner;
-  readonly #calls = new Map<number, ClientCall>();
-  readonly #numbers = new Map<string, number>();
-  /** Odd, so that calls of the other end can never have the same. The start is random. */
-  #nextId = (globalThis.crypto.getRandomValues(new Uint32Array(1))[0]! | 1) >>> 0;
+  readonly #outgoing: OutgoingCalls;
+  #scope: SessionScope | undefined;
+  #incoming: IncomingCalls | undefined;
   #fatal = false;
   #draining = false;
+  #greeted = false;
 
   constructor(link: Link, settings: SessionSettings, owner: ClientSessionOwner) {
     super(link, settings);
     this.#owner = owner;
+    this.#outgoing = new OutgoingCalls(this, "odd", settings.count, () => this.#changed());
   }
 
   get openCalls(): number {
-    return this.#calls.size;
+    return this.#outgoing.size;
   }
 
   /** Whether the peer's credit allows another call. */
   get hasRoom(): boolean {
-    return this.accepting && this.#calls.size < this.peerLimits.maxConcurrentCalls;
+    return this.accepting && this.#outgoing.hasRoom;
   }
 
   /** Starts a call; only while `hasRoom`. */
   begin(call: ClientCall): void {
-    const id = this.#nextId;
-    this.#nextId = (id + 2) >>> 0;
-    this.#calls.set(id, call);
     this.watchPeer();
-    call.begin(this, id);
-  }
-
-  numberOf(path: string): number {
-    return this.#numbers.get(path) ?? 0;
-  }
-
-  nextNumber(): number {
-    return this.#numbers.size < maxMethodNumbers ? this.#numbers.size + 1 : 0;
-  }
-
-  introduced(path: string, number: number): void {
-    this.#numbers.set(path, number);
-  }
-
-  finished(call: ClientCall): void {
-    if (this.#calls.get(call.id) !== call) return;
-    this.#calls.delete(call.id);
-    if (this.#draining && this.#calls.size === 0) this.hangUp("the server has gone away");
-    else this.#owner.roomy(this);
+    this.#outgoing.begin(call);
   }
 
   /** Ends all open calls, here and on the server. */
   cancelAll(errorOf: (call: ClientCall) => RpcError): void {
-    for (const call of [...this.#calls.values()]) call.failHere(errorOf(call));
+    this.#outgoing.cancelAll(errorOf);
   }
 
   released(callId: number): void {
-    this.#calls.get(callId)?.wakeSender();
+    if ((callId & 1) === 0) return this.#incoming?.released(callId);
+    this.#outgoing.released(callId);
     this.#owner.roomy(this);
   }
 
@@ -118,23 +101,30 @@ export class ClientSession extends Session implements CallerPort {
   }
 
   protected onRecord(batch: BatchReader): void {
+    const isOutgoing = (batch.callId & 1) === 1;
     switch (batch.type) {
       case RecordType.DATA:
+      case RecordType.CREDIT:
+        return isOutgoing ? this.#outgoing.receive(batch) : this.#answering().receive(batch);
       case RecordType.END:
-      case RecordType.CREDIT: {
-        const call = this.#calls.get(batch.callId);
-        if (call) call.receive(batch);
-        else this.settings.count("late reply");
-        return;
-      }
+        return this.#outgoing.receive(batch);
+      case RecordType.CALL:
+        if (this.outbox.tag === 0) throw new WireError("a CALL came before WELCOME");
+        return this.#answering().call(batch);
+      case RecordType.CANCEL:
+        return this.#answering().receive(batch);
+      case RecordType.ACK:
+        return this.#outgoing.acknowledged(batch.aux);
       case RecordType.WELCOME:
         return this.#welcome(batch);
       case RecordType.REFUSE:
-        return batch.callId === 0 ? this.#refused(batch) : this.#callRefused(batch);
+        return batch.callId === 0 ? this.#refused(batch) : this.#outgoing.refused(batch);
       case RecordType.GOAWAY:
         return this.#goAway();
       case RecordType.READY:
         // A server has connected to this end, which has not greeted it yet.
+        if (this.#greeted) throw new WireError("there was more than one READY");
+        this.#greeted = true;
         if (this.outbox.tag === 0) this.link.send([this.#owner.hello]);
         return;
       default:
@@ -144,10 +134,26 @@ export class ClientSession extends Session implements CallerPort {
 
   protected onOver(reason: string): void {
     this.accepting = false;
-    const calls = [...this.#calls.values()];
-    this.#calls.clear();
+    const calls = this.#outgoing.takeAll();
+    this.#incoming?.abortAll(reason);
+    this.#scope?.end(reason);
     this.#owner.over(this, reason, this.#fatal);
-    for (const call of calls) call.lost(reason, call.batchNumber > this.outbox.sentBatchNumber);
+    this.#outgoing.lose(calls, reason);
+  }
+
+  #changed(): void {
+    if (this.#draining && this.#outgoing.size === 0) this.hangUp("the server has gone away");
+    else this.#owner.roomy(this);
+  }
+
+  /** The calls of the server; most never make any. */
+  #answering(): IncomingCalls {
+    if (this.#incoming) return this.#incoming;
+    const { remoteAddress } = this.link;
+    this.#scope = new SessionScope("", { address: remoteAddress }, () => {
+      throw new TypeError("the server is called by the channel's own clients, not back over the session of a callback");
+    });
+    return (this.#incoming = new IncomingCalls(this, this.#scope, "even", this.#owner.callbacks));
   }
 
   #welcome(batch: BatchReader): void {
@@ -163,14 +169,11 @@ export class ClientSession extends Session implements CallerPort {
   #refused(batch: BatchReader): void {
     const { message, minVersion, maxVersion } = batch.meta(Refusal);
     const range = batch.aux === RefuseReason.VERSION ? ` (it speaks versions ${minVersion} to ${maxVersion})` : "";
-    this.#fatal = batch.aux === RefuseReason.VERSION || batch.aux === RefuseReason.MISMATCH;
+    this.#fatal =
+      batch.aux === RefuseReason.VERSION ||
+      batch.aux === RefuseReason.MISMATCH ||
+      batch.aux === RefuseReason.UNAUTHENTICATED;
     this.hangUp(`the server refused the connection: ${message}${range}`);
-  }
-
-  #callRefused(batch: BatchReader): void {
-    const call = this.#calls.get(batch.callId);
-    if (!call) return this.settings.count("late reply");
-    call.refused(toStatusCode(batch.aux), batch.metaLength > 0 ? batch.meta(EndHeader).message : "");
   }
 
   #goAway(): void {
@@ -179,6 +182,6 @@ export class ClientSession extends Session implements CallerPort {
     this.accepting = false;
     this.link.retire();
     this.#owner.draining(this, "the server is going away");
-    if (this.#calls.size === 0) this.hangUp("the server has gone away");
+    if (this.#outgoing.size === 0) this.hangUp("the server has gone away");
   }
 }

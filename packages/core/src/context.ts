@@ -1,5 +1,5 @@
 import type { Metadata, MetadataInit } from "./metadata.ts";
-import type { MethodDescriptor } from "./contract.ts";
+import type { Contract, MethodDescriptor } from "./contract.ts";
 
 /** A typed name under which interceptors and handlers keep something for the length of one call. */
 export class ContextKey<T> {
@@ -37,6 +37,23 @@ export interface Peer {
   readonly principal?: string | undefined;
 }
 
+/** One connection's conversation, as handlers see it: it lasts from the peer's greeting until the connection is gone. */
+export interface SessionContext {
+  /** Random, for logs. It proves nothing about the peer. */
+  readonly id: string;
+  readonly peer: Peer;
+  /** Values that are kept for as long as the session lasts. */
+  readonly items: ContextItems;
+  /** Aborted when the session has ended. */
+  readonly signal: AbortSignal;
+  /**
+   * A client that calls the peer back over this session, for a contract that it serves (`channel.serve`). It may be
+   * kept and used for as long as the session lasts; calls made afterwards end UNAVAILABLE. Calls made in a handler
+   * inherit its deadline and its cancellation.
+   */
+  callback<Client>(contract: Contract<Client>): Client;
+}
+
 /** What a handler knows of the call it answers, beside the request. It is valid until the call ends. */
 export interface OperationContext {
   readonly method: MethodDescriptor;
@@ -54,6 +71,14 @@ export interface OperationContext {
   /** Milliseconds until the deadline, by the monotonic clock; Infinity without one, 0 when it has passed. */
   timeRemainingMs(): number;
   readonly peer: Peer;
+  /** The session that the call came over; undefined for plain requests, which have none. */
+  readonly session: SessionContext | undefined;
+  /**
+   * A client that calls the caller back over the session of this call, for the contract that the service names in
+   * `option (zerobind.v1.service) = { callback: "..." }`. See `SessionContext.callback`. Throws TypeError for a
+   * contract that the service does not name, and RpcError UNIMPLEMENTED for a plain request, which has no session.
+   */
+  callback<Client>(contract: Contract<Client>): Client;
   /** Values that interceptors add for the handler. */
   readonly items: ContextItems;
   /**

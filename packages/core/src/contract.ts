@@ -101,3 +101,11 @@ export function checkContract(contract: unknown): void {
     `a contract is wanted, the constant that the code generator writes for a service, not ${kindOf(contract)}; is its import right?`,
   );
 }
+
+/** All methods of a contract that clients may call; those of other patterns have their own stubs. */
+export function callMethods(contract: Contract): readonly MethodDescriptor[] {
+  return contract.methods.filter(({ options }) => {
+    const pattern = options?.pattern?.case ?? "call";
+    return pattern === "call" || pattern === "one_way";
+  });
+}

@@ -1,13 +1,18 @@
-import { runAs } from "./ambient.ts";
+import { Admission, Throttle } from "./admission.ts";
+import type { Lane, ThrottleOptions } from "./admission.ts";
 import type { Contract, MethodDescriptor } from "./contract.ts";
-import { methodPath } from "./contract.ts";
-import { compose } from "./interceptor.ts";
+import { callMethods, methodPath } from "./contract.ts";
+import { Scopes, direct, intercepted, streamRunner, unaryRunner } from "./handlers.ts";
+import type { Invoke } from "./handlers.ts";
+import { Instances } from "./instances.ts";
 import type { Interceptor } from "./interceptor.ts";
-import type { Operation, ServerCall } from "./request-context.ts";
+import type { Operation, OperationTable } from "./operation.ts";
+import type { ServerCall } from "./request-context.ts";
 import { RpcError, isRpcError } from "./rpc-error.ts";
-import type { OperationTable } from "./serving-end.ts";
+import type { ServeOptions } from "./serve-options.ts";
+import { checkService } from "./service-check.ts";
 import { Status } from "./status.ts";
-import { isPromiseLike, isStreamable } from "./stream.ts";
+import type { Need } from "./binding.ts";
 
 /** An error that a handler threw and that its caller did not get to see, with the id that the caller was told. */
 export interface HandlerFailure {
@@ -16,50 +21,31 @@ export interface HandlerFailure {
   readonly id: string | undefined;
 }
 
-/** What a service may say beside its handler. */
-export interface ServeOptions {
-  /** Run inside of the host's own, the first outermost. */
-  readonly interceptors?: readonly Interceptor[];
+/** A service as it is to be served. */
+export interface Service {
+  readonly contract: Contract;
+  /** An object that carries out all calls, or a class of such objects. */
+  readonly handler: object;
+  readonly options: ServeOptions;
+  /** Names of members by the local names of methods, where they differ. */
+  readonly members: ReadonlyMap<string, string>;
 }
 
-/** A handler's method, with the types that the contract gave it erased. */
-type HandlerMethod = (this: unknown, request: unknown, context: ServerCall) => unknown;
-
-const incomplete = new WeakSet<object>();
-
-/**
- * Marks a handler that implements only some methods of its contract on purpose; the others answer UNIMPLEMENTED.
- * Without it a missing method is a compile error, and a TypeError from `serve`.
- */
-export function partial<Handler extends object>(
-  _contract: Contract<unknown, Handler>,
-  handler: Partial<Handler>,
-): Handler {
-  incomplete.add(handler);
-  return handler as Handler;
-}
-
-/** Patterns whose methods are not called by clients. */
-function isCall({ options }: MethodDescriptor): boolean {
-  const pattern = options?.pattern?.case ?? "call";
-  return pattern === "call" || pattern === "one_way";
-}
-
-/** All methods of a contract that clients may call. */
-export function callMethods(contract: Contract): readonly MethodDescriptor[] {
-  return contract.methods.filter(isCall);
-}
-
-/** The methods that a host serves, and how each of them is carried out. */
+/** The methods that an end serves, and how each of them is carried out. */
 export class Dispatcher implements OperationTable {
   readonly #operations = new Map<string, Operation>();
   readonly #services: string[] = [];
-  readonly #maxConcurrentCalls: number;
+  readonly #instances: Instances[] = [];
+  readonly #needs: { readonly path: string; readonly need: Need }[] = [];
+  readonly #admission = new Admission();
+  readonly #throttle: Throttle;
+  readonly #lane: Lane;
   readonly #onError: (error: unknown, failure: HandlerFailure) => void;
-  #running = 0;
 
-  constructor(maxConcurrentCalls: number, onError: (error: unknown, failure: HandlerFailure) => void) {
-    this.#maxConcurrentCalls = maxConcurrentCalls;
+  /** TypeError for limits that cannot be. */
+  constructor(limits: ThrottleOptions, onError: (error: unknown, failure: HandlerFailure) => void) {
+    this.#throttle = new Throttle("the server", limits);
+    this.#lane = this.#admission.lane([this.#throttle]);
     this.#onError = onError;
   }
 
@@ -67,70 +53,106 @@ export class Dispatcher implements OperationTable {
     return this.#services;
   }
 
-  /** Adds a service. TypeError if it is there already or the handler lacks methods. */
-  add(contract: Contract, handler: object, interceptors: readonly Interceptor[]): void {
+  /** What the methods need of a binding beyond single requests and replies. */
+  get needs(): readonly { readonly path: string; readonly need: Need }[] {
+    return this.#needs;
+  }
+
+  /** Adds a service. TypeError if it is there already, the handler lacks methods, or the options cannot be. */
+  add(service: Service, interceptors: readonly Interceptor[]): void {
+    const { contract, handler, options } = service;
     if (this.#services.includes(contract.typeName))
       throw new TypeError(`${contract.typeName} is already served by this host`);
-    refuseUnsupported(contract);
-    const methods = callMethods(contract);
-    const missing = methods.filter(({ localName }) => typeof memberOf(handler, localName) !== "function");
-    if (missing.length > 0 && !incomplete.has(handler)) {
-      const names = missing.map(({ localName }) => localName).join(", ");
-      throw new TypeError(
-        `the handler of ${contract.typeName} has no method ${names}; add them, or mark it with partial(contract, handler)`,
-      );
-    }
+    const missing = checkService(service);
     this.#services.push(contract.typeName);
-    for (const method of methods) {
-      if (!missing.includes(method))
-        this.#operations.set(methodPath(contract, method), this.#operation(contract, method, handler, interceptors));
+    const instances = typeof handler === "function" ? this.#instancesOf(service) : undefined;
+    const scopes = new Scopes(instances, instances ? undefined : handler);
+    const throttles = options.throttle ? [new Throttle(contract.typeName, options.throttle)] : [];
+    const lane = throttles.length > 0 ? this.#admission.lane([this.#throttle, ...throttles]) : this.#lane;
+    for (const method of callMethods(contract)) {
+      if (missing.includes(method)) continue;
+      const operation = this.#operation(service, method, { interceptors, scopes, lane });
+      this.#operations.set(operation.path, operation);
     }
+  }
+
+  /** Makes what is to be there from the beginning; rejects with what that throws. */
+  async open(): Promise<void> {
+    for (const instances of this.#instances) await instances.open();
+  }
+
+  /** Disposes of what was made. */
+  async close(): Promise<void> {
+    await Promise.all(this.#instances.map((instances) => instances.close()));
   }
 
   resolve(path: string): Operation | undefined {
     return this.#operations.get(path);
   }
 
-  admit(): RpcError | undefined {
-    if (this.#running >= this.#maxConcurrentCalls) {
-      return new RpcError(
-        Status.RESOURCE_EXHAUSTED,
-        `the server runs ${this.#running} calls, as many as it allows (its option maxConcurrentCalls); try again later`,
-      );
-    }
-    this.#running += 1;
-    return undefined;
+  admit(operation: Operation): RpcError | undefined {
+    return this.#admission.admit(operation);
   }
 
-  released(): void {
-    this.#running -= 1;
+  enter(call: ServerCall): void {
+    this.#admission.enter(call);
+  }
+
+  released(call: ServerCall): void {
+    this.#admission.leave(call);
+  }
+
+  dropped(path: string, error: RpcError): void {
+    this.#report(error, { path, id: undefined });
+  }
+
+  #instancesOf({ handler, options, contract }: Service): Instances {
+    const { instancing = "single", create } = options;
+    const make = create ?? (() => new (handler as new () => object)());
+    const path = contract.typeName;
+    const instances = new Instances(instancing, make as (call: ServerCall | undefined) => object, (error) =>
+      this.#report(error, { path, id: undefined }),
+    );
+    this.#instances.push(instances);
+    return instances;
   }
 
   #operation(
-    contract: Contract,
+    { contract, handler, options, members }: Service,
     method: MethodDescriptor,
-    handler: object,
-    interceptors: readonly Interceptor[],
+    shared: { interceptors: readonly Interceptor[]; scopes: Scopes; lane: Lane },
   ): Operation {
+    const { localName, kind } = method;
     const path = methodPath(contract, method);
-    const implementation = memberOf(handler, method.localName) as HandlerMethod;
-    const serverStreams = method.kind === "server_stream" || method.kind === "bidi_stream";
-    const clientStreams = method.kind === "client_stream" || method.kind === "bidi_stream";
-    const direct = (call: ServerCall): unknown =>
-      implementation.call(handler, clientStreams ? call.requests : call.request, call);
-    const run = interceptors.length === 0 ? direct : intercepted(interceptors, handler, implementation, clientStreams);
-    const failed = (call: ServerCall, thrown: unknown): void => this.#failed(call, thrown);
+    const { throttle, serialize = options.serialize ?? "none" } = options.methods?.[localName] ?? {};
+    const serverStreams = kind === "server_stream" || kind === "bidi_stream";
+    const clientStreams = kind === "client_stream" || kind === "bidi_stream";
+    const member = members.get(localName) ?? localName;
+    const isPlainObject = typeof handler !== "function" && serialize === "none";
+    const invoke = isPlainObject ? direct(handler, member) : shared.scopes.scoped(member, serialize, serverStreams);
+    const bySession = serialize === "session" || (typeof handler === "function" && options.instancing === "session");
+    this.#note(path, { streams: serverStreams || clientStreams, sessions: bySession, callbacks: !!contract.callback });
     return {
       path,
       descriptor: method,
       clientStreams,
       serverStreams,
-      plain: method.kind === "unary",
+      callback: contract.callback,
+      notPlain: kind !== "unary" ? "streams" : bySession ? "belongs to a session" : undefined,
       oneWay: method.options?.pattern?.case === "one_way",
+      lane: throttle ? this.#admission.lane([...shared.lane.throttles, new Throttle(path, throttle)]) : shared.lane,
       onUnsendable: (error) => this.#report(error, { path, id: undefined }),
-      start: (call) =>
-        runAs(call, () => (serverStreams ? void startStream(run, call, failed) : startUnary(run, call, failed))),
+      run: this.#runner(intercepted(shared.interceptors, invoke), clientStreams, serverStreams),
     };
+  }
+
+  #runner(invoke: Invoke, clientStreams: boolean, serverStreams: boolean): (call: ServerCall) => void {
+    const failed = (call: ServerCall, thrown: unknown): void => this.#failed(call, thrown);
+    return serverStreams ? streamRunner(invoke, clientStreams, failed) : unaryRunner(invoke, clientStreams, failed);
+  }
+
+  #note(path: string, needs: Record<Need, boolean>): void {
+    for (const need of Object.keys(needs) as Need[]) if (needs[need]) this.#needs.push({ path, need });
   }
 
   /** What a handler threw, as the answer; only an RpcError reaches the caller as it is. */
@@ -158,96 +180,11 @@ export class Dispatcher implements OperationTable {
   }
 }
 
-/** What a contract asks for and this version does not do is refused here: a guard that guards nothing is a trap. */
-function refuseUnsupported({ typeName, methods }: Contract): void {
-  for (const { name, options } of methods) {
-    if (!options?.requires || options.requires.length === 0) continue;
-    throw new TypeError(
-      `${typeName}/${name} requires roles (${options.requires.join(", ")}), which this version does not check; ` +
-        "take the option out and guard the method by an interceptor",
-    );
-  }
-  if (methods.length === 0 || methods.some(isCall)) return;
-  throw new TypeError(
-    `${typeName} has only methods of patterns (event, pipeline, ticket) that this version does not serve`,
-  );
-}
-
 /** Where failures go that nobody else takes. */
 export function logFailure(error: unknown, { path, id }: HandlerFailure): void {
   const what = path === "" ? "an internal error" : `the handler of ${path} failed`;
   // eslint-disable-next-line no-console -- what callers do not get to see must be seen somewhere
   console.error(`zerobind: ${what}${id === undefined ? "" : ` (error id ${id})`}:`, error);
-}
-
-type Failed = (call: ServerCall, thrown: unknown) => void;
-
-function startUnary(run: (call: ServerCall) => unknown, call: ServerCall, failed: Failed): void {
-  try {
-    const result = run(call);
-    if (isPromiseLike(result)) {
-      result.then(
-        (value) => answer(call, value, failed),
-        (thrown: unknown) => failed(call, thrown),
-      );
-    } else answer(call, result, failed);
-  } catch (thrown) {
-    failed(call, thrown);
-  }
-}
-
-function answer(call: ServerCall, value: unknown, failed: Failed): void {
-  if (call.status !== "open") return;
-  if (call.operation.oneWay) call.reply();
-  else if (typeof value === "object" && value !== null) call.reply(value);
-  else if (value === undefined && call.method.output.$type === "google.protobuf.Empty") call.reply({});
-  else
-    failed(
-      call,
-      new TypeError(`the handler of ${call.path} must return a message, not ${value === null ? "null" : typeof value}`),
-    );
-}
-
-async function startStream(run: (call: ServerCall) => unknown, call: ServerCall, failed: Failed): Promise<void> {
-  try {
-    let source = run(call);
-    if (isPromiseLike(source)) source = await source;
-    if (!isStreamable(source))
-      throw new TypeError(
-        `the handler of ${call.path} must return an AsyncIterable or Iterable of messages, not ${typeof source}`,
-      );
-    await call.replyAll(source);
-  } catch (thrown) {
-    failed(call, thrown);
-  }
-}
-
-function intercepted(
-  interceptors: readonly Interceptor[],
-  handler: object,
-  implementation: HandlerMethod,
-  clientStreams: boolean,
-): (call: ServerCall) => unknown {
-  const run = compose(interceptors, ({ request, context }) =>
-    implementation.call(handler, request, context as ServerCall),
-  );
-  return (call) => {
-    const { method, path, metadata, items } = call;
-    const request = clientStreams ? call.requests : call.request;
-    return run({ side: "server", method, path, request, metadata, options: undefined, context: call, items });
-  };
-}
-
-/** A member of the handler or of its class, but none that every object has. */
-function memberOf(handler: object, name: string): unknown {
-  for (
-    let holder: object | null = handler;
-    holder && holder !== Object.prototype;
-    holder = Object.getPrototypeOf(holder) as object | null
-  ) {
-    if (Object.hasOwn(holder, name)) return (handler as Record<string, unknown>)[name];
-  }
-  return undefined;
 }
 
 function errorId(): string {

@@ -1,6 +1,7 @@
+import { checkCount } from "./admission.ts";
 import type { BindingLike } from "./binding.ts";
 import { Dispatcher, logFailure } from "./dispatcher.ts";
-import type { HandlerFailure, ServeOptions } from "./dispatcher.ts";
+import type { HandlerFailure } from "./dispatcher.ts";
 import type { Contract } from "./contract.ts";
 import { areFunctions, checkOptions, isCount, isFunction } from "./check.ts";
 import type { Checks } from "./check.ts";
@@ -10,7 +11,9 @@ import { toLimits } from "./limits.ts";
 import type { Limits } from "./limits.ts";
 import { EndCounters, checkAddress, endChecks, endInfo, guarded, sessionTimes } from "./end.ts";
 import type { BindingChoice, EndOptions } from "./end.ts";
-import { ServingEnd } from "./serving-end.ts";
+import type { HandlerClass, ServeOptions } from "./serve-options.ts";
+import { checkNeeds, toService } from "./service-check.ts";
+import { ServingEnd, SessionCount } from "./serving-end.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
 /** Where a host is to be reached. */
@@ -28,6 +31,12 @@ export interface ServiceHostOptions extends EndOptions {
   readonly interceptors?: readonly Interceptor[] | undefined;
   /** Calls of all sessions together that may run at once; more are answered RESOURCE_EXHAUSTED. Default 10,000. */
   readonly maxConcurrentCalls?: number | undefined;
+  /** Calls that wait, within their deadlines, for others to end; more are answered RESOURCE_EXHAUSTED. Default 1,000. */
+  readonly maxQueuedCalls?: number | undefined;
+  /** Sessions of all endpoints together; more are refused when they say hello. Default 10,000. */
+  readonly maxSessions?: number | undefined;
+  /** Calls with streams that one session may have open at once; more are answered RESOURCE_EXHAUSTED. Default 1,000. */
+  readonly maxStreamsPerSession?: number | undefined;
   /** Told of what handlers throw and callers do not get to see. Default: `console.error`. */
   readonly onError?: ((error: unknown, failure: HandlerFailure) => void) | undefined;
 }
@@ -36,6 +45,9 @@ const hostChecks: Checks = {
   ...endChecks,
   interceptors: areFunctions,
   maxConcurrentCalls: isCount,
+  maxQueuedCalls: isCount,
+  maxSessions: isCount,
+  maxStreamsPerSession: isCount,
   onError: isFunction,
 };
 
@@ -51,6 +63,8 @@ export class ServiceHost extends Lifecycle {
   readonly #choose: BindingChoice;
   readonly #dispatcher: Dispatcher;
   readonly #limits: Limits;
+  readonly #sessions: SessionCount;
+  readonly #maxStreamsPerSession: number;
   readonly #counters = new EndCounters();
   readonly #calls = new TimerWheel(true);
   readonly #watch = new TimerWheel(false);
@@ -63,13 +77,16 @@ export class ServiceHost extends Lifecycle {
   constructor(options: ServiceHostOptions & { readonly binding: BindingLike | BindingChoice }) {
     super();
     checkOptions("host option", options, hostChecks);
-    const { binding, maxConcurrentCalls = 10_000 } = options;
-    if (!(maxConcurrentCalls > 0))
-      throw new TypeError(`maxConcurrentCalls must be a number above 0, not ${String(maxConcurrentCalls)}`);
+    const { binding, maxConcurrentCalls = 10_000, maxQueuedCalls } = options;
+    const { maxSessions = 10_000, maxStreamsPerSession = 1_000 } = options;
+    checkCount("maxSessions", maxSessions, 1);
+    checkCount("maxStreamsPerSession", maxStreamsPerSession, 0);
     this.#options = options;
     this.#choose = typeof binding === "function" ? binding : () => binding;
     this.#limits = toLimits(options.limits);
-    this.#dispatcher = new Dispatcher(maxConcurrentCalls, options.onError ?? logFailure);
+    this.#sessions = new SessionCount(maxSessions);
+    this.#maxStreamsPerSession = maxStreamsPerSession;
+    this.#dispatcher = new Dispatcher({ maxConcurrentCalls, maxQueuedCalls }, options.onError ?? logFailure);
   }
 
   /** The real address of the first endpoint, with the port that a wildcard stood for; empty while it is not open. */
@@ -88,16 +105,22 @@ export class ServiceHost extends Lifecycle {
   }
 
   /**
-   * Adds a service with the handler that implements it: an object, or an instance of a class. Throws TypeError if
-   * methods are missing (see `partial`), and Error once the host is open.
+   * Adds a service with the handler that implements it: an object, or a class, whose instances the host makes (see
+   * `ServeOptions.instancing`). A class with decorators (see `@zerobind/core/decorators`) brings its contract along.
+   * Throws TypeError if methods are missing (see `partial`) or options cannot be, and Error once the host is open.
    */
+  serve<Handler extends object>(contract: Contract<unknown, Handler>, handler: Handler, options?: ServeOptions): this;
   serve<Handler extends object>(
     contract: Contract<unknown, Handler>,
-    handler: Handler,
-    options: ServeOptions = {},
-  ): this {
+    handler: HandlerClass<Handler>,
+    options?: ServeOptions<Handler>,
+  ): this;
+  serve(service: HandlerClass<object>, options?: ServeOptions): this;
+  serve(first: Contract | HandlerClass<object>, second?: unknown, third?: ServeOptions): this {
     if (this.state !== "created") throw new Error(`services are added before the host is opened; it is ${this.state}`);
-    this.#dispatcher.add(contract, handler, [...(this.#options.interceptors ?? []), ...(options.interceptors ?? [])]);
+    const service = toService(first, second, third);
+    const { interceptors = [] } = service.options;
+    this.#dispatcher.add(service, [...(this.#options.interceptors ?? []), ...interceptors]);
     return this;
   }
 
@@ -134,6 +157,7 @@ export class ServiceHost extends Lifecycle {
   protected async onOpen(): Promise<void> {
     if (this.#dispatcher.services.length === 0)
       throw new Error("the host serves nothing yet: call serve(contract, handler) before open");
+    await this.#dispatcher.open();
     await this.#attachAll(this.#endpoints);
   }
 
@@ -145,6 +169,7 @@ export class ServiceHost extends Lifecycle {
     const { drainTimeoutMs = 5_000 } = this.#options;
     if (graceful) await Promise.all(this.#ends.map((end) => end.drain(drainTimeoutMs)));
     await Promise.all(this.#ends.map((end) => end.close()));
+    await this.#dispatcher.close();
     this.#calls.clear();
     this.#watch.clear();
   }
@@ -173,7 +198,9 @@ export class ServiceHost extends Lifecycle {
   }
 
   async #attach(endpoint: Endpoint): Promise<ServingEnd> {
-    const end = new ServingEnd(this.#bindingOf(endpoint).stack, {
+    const { stack } = this.#bindingOf(endpoint);
+    checkNeeds(this.#dispatcher.needs, stack.transport, endpoint.address);
+    const end = new ServingEnd(stack, {
       table: this.#dispatcher,
       wheel: this.#calls,
       epoch: this.#epoch,
@@ -185,6 +212,8 @@ export class ServiceHost extends Lifecycle {
         count: this.#counters.count,
         onDefect: (error) => (this.#options.onError ?? logFailure)(error, { path: "", id: undefined }),
       },
+      maxStreamsPerSession: this.#maxStreamsPerSession,
+      sessions: this.#sessions,
       onTrouble: guarded(this.#options.onTrouble),
     });
     await end.attach(endpoint.address, endpoint.attach ?? "bind");

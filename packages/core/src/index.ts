@@ -6,8 +6,10 @@ export type { Balance } from "./balance.ts";
 export type { RetryBudget, RetryPolicy } from "./retry.ts";
 export { ServiceHost } from "./host.ts";
 export type { Endpoint, ServiceHostOptions } from "./host.ts";
-export { partial } from "./dispatcher.ts";
-export type { HandlerFailure, ServeOptions } from "./dispatcher.ts";
+export { partial } from "./service-check.ts";
+export type { HandlerFailure } from "./dispatcher.ts";
+export type { ThrottleOptions } from "./admission.ts";
+export type { HandlerClass, Instancing, MethodServeOptions, Serialize, ServeOptions } from "./serve-options.ts";
 export { RpcError, errorDetail } from "./rpc-error.ts";
 export type { ErrorDetail, RpcErrorOptions } from "./rpc-error.ts";
 export { Status, statusName } from "./status.ts";
@@ -18,7 +20,7 @@ export { full } from "./full.ts";
 export type { FullReply } from "./full.ts";
 export { currentContext, detached } from "./ambient.ts";
 export { ContextItems, ContextKey } from "./context.ts";
-export type { OperationContext, Peer } from "./context.ts";
+export type { OperationContext, Peer, SessionContext } from "./context.ts";
 export type { CallOptions } from "./call-options.ts";
 export { PushStream } from "./push-stream.ts";
 export type { RequestStream, ResponseStream, StreamReader } from "./stream.ts";
@@ -55,6 +57,7 @@ export type {
   BindingStack,
   EncoderElement,
   MessageElement,
+  Need,
   StackParts,
   TransportElement,
 } from "./binding.ts";

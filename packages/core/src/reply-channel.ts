@@ -6,10 +6,10 @@ import { Lifecycle } from "./lifecycle.ts";
 import { toLimits } from "./limits.ts";
 import { Message, rawType } from "./message.ts";
 import { TimerWheel } from "./timer-wheel.ts";
-import type { Operation, ServerCall } from "./request-context.ts";
+import type { Operation, OperationTable } from "./operation.ts";
+import type { ServerCall } from "./request-context.ts";
 import { RpcError } from "./rpc-error.ts";
-import { ServingEnd } from "./serving-end.ts";
-import type { OperationTable } from "./serving-end.ts";
+import { ServingEnd, SessionCount } from "./serving-end.ts";
 import { Status } from "./status.ts";
 import type { Peer } from "./context.ts";
 
@@ -130,6 +130,8 @@ export class ReplyChannel extends Lifecycle implements AsyncIterable<RequestCont
         count: this.#counters.count,
         onDefect: (error) => guarded(options.onTrouble)(`an internal error: ${String(error)}`),
       },
+      maxStreamsPerSession: Infinity,
+      sessions: new SessionCount(Infinity),
       onTrouble: guarded(options.onTrouble),
     });
   }
@@ -200,8 +202,11 @@ export class ReplyChannel extends Lifecycle implements AsyncIterable<RequestCont
       services: [],
       resolve: (path) => this.#operation(path),
       admit: () => this.#admit(),
+      enter: (call) => call.operation.run(call),
       // Only what waits is limited, not what runs.
       released: () => undefined,
+      dropped: (path, error) =>
+        guarded(this.#options.onTrouble)(`a one-way call of ${path} was dropped: ${error.message}`),
     };
   }
 
@@ -220,8 +225,10 @@ export class ReplyChannel extends Lifecycle implements AsyncIterable<RequestCont
       clientStreams: true,
       serverStreams: true,
       oneWay: false,
-      plain: true,
-      start: (call) => void this.#receive(call),
+      callback: undefined,
+      notPlain: undefined,
+      lane: undefined,
+      run: (call) => void this.#receive(call),
     };
   }
 

@@ -2,11 +2,12 @@ import { encodeBody } from "./binding.ts";
 import { CallHalf } from "./call-half.ts";
 import type { CallPort } from "./call-half.ts";
 import { ContextItems } from "./context.ts";
-import type { OperationContext, Peer } from "./context.ts";
-import type { AnyMessageType, MethodDescriptor } from "./contract.ts";
+import type { OperationContext, Peer, SessionContext } from "./context.ts";
+import type { AnyMessageType, Contract, MethodDescriptor } from "./contract.ts";
 import { HandlerSignal, whyCancelled } from "./handler-signal.ts";
 import { Metadata } from "./metadata.ts";
 import type { MetadataInit } from "./metadata.ts";
+import type { Operation } from "./operation.ts";
 import { Flag, RecordType } from "./records.ts";
 import type { BatchReader } from "./records.ts";
 import { ReplyBlocks, statusMeta } from "./reply-blocks.ts";
@@ -17,24 +18,11 @@ import type { Inbound } from "./stream.ts";
 import { now } from "./timer-wheel.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 
-/** A method as the answering end serves it. */
-export interface Operation {
-  readonly path: string;
-  readonly descriptor: MethodDescriptor;
-  readonly clientStreams: boolean;
-  readonly serverStreams: boolean;
-  readonly oneWay: boolean;
-  /** Whether the plain profile, which has one request and one reply, can carry it. */
-  readonly plain: boolean;
-  /** Told of replies that could not be sent. */
-  onUnsendable?(error: RpcError): void;
-  /** Begins to answer; called once per call, when its request is there or, where requests stream, at once. */
-  start(call: ServerCall): void;
-}
-
 /** Whoever received a call. */
 export interface CalleeOwner {
   readonly wheel: TimerWheel;
+  /** What it takes to begin is there: runs the call, now or when its turn comes. */
+  enter(call: ServerCall): void;
   /** The call is over. */
   finished(call: ServerCall): void;
 }
@@ -47,6 +35,7 @@ export interface ReplyInstead {
 /** What came with a call. */
 export interface CallHead {
   readonly operation: Operation;
+  readonly session: SessionContext | undefined;
   readonly peer: Peer;
   readonly metadata: Metadata | undefined;
   readonly deadlineMs: number;
@@ -58,7 +47,10 @@ export interface CallHead {
  */
 export class ServerCall extends CallHalf implements OperationContext {
   readonly operation: Operation;
+  readonly session: SessionContext | undefined;
   readonly peer: Peer;
+  /** Where it stands with those who decide when it runs; theirs to change. */
+  stage: "arriving" | "waiting" | "running" | "over" = "arriving";
   /** When it must be over, on the monotonic clock. */
   readonly deadlineMs: number;
   /** The request message, once it is there; undefined where requests stream. */
@@ -73,11 +65,13 @@ export class ServerCall extends CallHalf implements OperationContext {
   #items: ContextItems | undefined;
   readonly #signal = new HandlerSignal();
   #hasRequest = false;
+  #halfClosed = false;
 
   constructor(owner: CalleeOwner, port: CallPort, id: number, head: CallHead, instead?: ReplyInstead) {
     super();
     this.#owner = owner;
     this.operation = head.operation;
+    this.session = head.session;
     this.peer = head.peer;
     this.#metadata = head.metadata;
     this.deadlineMs = head.deadlineMs;
@@ -93,6 +87,11 @@ export class ServerCall extends CallHalf implements OperationContext {
 
   get path(): string {
     return this.operation.path;
+  }
+
+  /** Calls of the same key wait in one line. */
+  get sessionKey(): unknown {
+    return this.session ?? this.peer.address;
   }
 
   get metadata(): Metadata {
@@ -115,6 +114,15 @@ export class ServerCall extends CallHalf implements OperationContext {
   get requests(): Inbound<unknown> {
     if (!this.inbound) throw new Error(`${this.path} has no stream of requests`);
     return this.inbound;
+  }
+
+  callback<Client>(contract: Contract<Client>): Client {
+    checkCallback(this.operation, contract);
+    if (this.session) return this.session.callback(contract);
+    throw new RpcError(
+      Status.UNIMPLEMENTED,
+      `${this.path} was called by the plain profile, which has no session to call back over`,
+    );
   }
 
   timeRemainingMs(): number {
@@ -141,7 +149,7 @@ export class ServerCall extends CallHalf implements OperationContext {
 
   /** Takes the CALL record and starts the operation if it can start. */
   open(batch: BatchReader): void {
-    if (this.operation.clientStreams) this.operation.start(this);
+    if (this.operation.clientStreams) this.#owner.enter(this);
     if (!this.ended) this.receive(batch);
   }
 
@@ -150,12 +158,15 @@ export class ServerCall extends CallHalf implements OperationContext {
     if (batch.type === RecordType.CANCEL) {
       this.abort(whyCancelled(batch.aux));
     } else if (batch.type === RecordType.CREDIT) this.onCredit(batch);
+    else if (this.#halfClosed)
+      this.failHere(new RpcError(Status.INTERNAL, `the caller of ${this.path} said more after its end`));
     else if (this.receivePayload(batch) && (batch.flags & Flag.END) !== 0 && (batch.flags & Flag.MORE) === 0)
       this.#onHalfClose();
   }
 
   /** Takes a request that is there as a whole and not as a record. */
   openWith(request: unknown): void {
+    if (this.inbound) this.#owner.enter(this);
     if (this.inbound) this.inbound.push(request, 0);
     else this.onMessage(request);
     this.#onHalfClose();
@@ -243,8 +254,9 @@ export class ServerCall extends CallHalf implements OperationContext {
   }
 
   #onHalfClose(): void {
+    this.#halfClosed = true;
     if (this.inbound) return this.inbound.end();
-    if (this.#hasRequest) this.operation.start(this);
+    if (this.#hasRequest) this.#owner.enter(this);
     else this.failHere(new RpcError(Status.INTERNAL, `${this.path} takes one request message, and none came`));
   }
 
@@ -298,4 +310,14 @@ export class ServerCall extends CallHalf implements OperationContext {
     this.#owner.wheel.remove(this);
     this.#owner.finished(this);
   }
+}
+
+/** The contract of a callback must be the one that the service names, so that both ends know of it. */
+function checkCallback({ path, callback }: Operation, { typeName }: Contract): void {
+  if (callback === typeName) return;
+  const [service] = path.split("/");
+  const named = callback === undefined ? "names no contract to call back" : `calls back ${callback}`;
+  throw new TypeError(
+    `${service} ${named}, not ${typeName}; say option (zerobind.v1.service) = { callback: "${typeName}" } in its proto`,
+  );
 }

@@ -1,41 +1,27 @@
-import { CallHeader, GoAway, Hello, Ready, Welcome } from "./gen/zerobind/v1/wire.pb.ts";
-import type { Metadata } from "./metadata.ts";
-import { metadataFromEntries } from "./metadata.ts";
-import { BatchWriter, Flag, RecordType, RefuseReason, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
+import { CallbackCalls } from "./callback-calls.ts";
+import type { Contract } from "./contract.ts";
+import { GoAway, Hello, Ready, Welcome } from "./gen/zerobind/v1/wire.pb.ts";
+import { IncomingCalls } from "./incoming-calls.ts";
+import type { IncomingOwner } from "./incoming-calls.ts";
+import { BatchWriter, RecordType, RefuseReason, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
 import type { BatchReader } from "./records.ts";
-import { statusMeta } from "./reply-blocks.ts";
-import { ServerCall } from "./request-context.ts";
-import type { CalleeOwner, Operation } from "./request-context.ts";
-import { RpcError } from "./rpc-error.ts";
+import type { RpcError } from "./rpc-error.ts";
+import { SessionScope } from "./session-context.ts";
 import { Session } from "./session.ts";
 import type { SessionSettings } from "./session.ts";
-import { Status } from "./status.ts";
-import type { StatusCode } from "./status.ts";
-import { now } from "./timer-wheel.ts";
-import type { TimerWheel } from "./timer-wheel.ts";
 import type { Link } from "./transport.ts";
 
-/** Longest name of a method, and highest number that a peer may give to one. */
-const maxPathLength = 1024;
-const maxMethodNumber = 4096;
-
 /** The serving end that a session belongs to. */
-export interface ServerSessionOwner {
-  readonly wheel: TimerWheel;
+export interface ServerSessionOwner extends IncomingOwner {
   /** 8 random bytes of this process's opening. */
   readonly epoch: Uint8Array;
   readonly info: string;
-  /** Existing calls may finish, new ones are refused. */
-  readonly draining: boolean;
-  /** The method of that name, if it is served. */
-  resolve(path: string): Operation | undefined;
-  /** Whether one more call may run; counts it if so. An error is its answer. */
-  admit(operation: Operation): RpcError | undefined;
-  /** A call that was admitted is over. */
-  released(operation: Operation): void;
+  /** Whether there is room for one more session; counts it if so. */
+  admitSession(): boolean;
   /** Something that waited in an outbox has left. */
   outboxMoved(): void;
-  over(session: ServerSession, reason: string): void;
+  /** It has ended. `admitted`: it had been counted. */
+  over(session: ServerSession, admitted: boolean): void;
 }
 
 /** READY as a batch of its own: the greeting of a server that connects. */
@@ -49,61 +35,45 @@ export function readyBatch(services: readonly string[], info: string): Uint8Arra
   return batch;
 }
 
-/** What a name from the wire looks like in a message: escaped, and not longer than a line. */
-function quoted(name: string): string {
-  return JSON.stringify(name.length > 120 ? `${name.slice(0, 120)}…` : name);
-}
-
-/** The answer to a call of a method that is not there. */
-export function unimplemented(path: string): RpcError {
-  return new RpcError(
-    Status.UNIMPLEMENTED,
-    `this server has no method ${quoted(path)}; is its service served here, under this package name?`,
-  );
-}
-
-/** The serving end of a session: answers HELLO, then takes calls. */
-export class ServerSession extends Session implements CalleeOwner {
+/** The serving end of a session: answers HELLO, then takes calls, and makes some of its own if handlers call back. */
+export class ServerSession extends Session {
   readonly #owner: ServerSessionOwner;
-  readonly #calls = new Map<number, ServerCall>();
-  /** By the caller's number: the method, or the name under which there is none. */
-  #methods: (Operation | string | undefined)[] = [];
-  #lastCallId = 0;
+  #scope!: SessionScope;
+  #incoming!: IncomingCalls;
+  #callbacks: CallbackCalls | undefined;
+  #admitted = false;
 
   constructor(link: Link, settings: SessionSettings, owner: ServerSessionOwner) {
     super(link, settings);
     this.#owner = owner;
+    this.#begin();
   }
 
-  get wheel(): TimerWheel {
-    return this.#owner.wheel;
+  /** Calls that this end has to answer. */
+  get incomingCalls(): number {
+    return this.#incoming.size;
   }
 
-  get openCalls(): number {
-    return this.#calls.size;
+  protected get openCalls(): number {
+    return this.#incoming.size + (this.#callbacks?.size ?? 0);
   }
 
   /** Asks the peer to take its new calls elsewhere. */
   goAway(reason: string): void {
     if (this.outbox.tag === 0) return;
-    this.writeControl(RecordType.GOAWAY, 0, this.#lastCallId, [GoAway, { reason, alternatives: [] }]);
+    this.writeControl(RecordType.GOAWAY, 0, this.#incoming.lastCallId, [GoAway, { reason, alternatives: [] }]);
     this.outbox.flush();
   }
 
   /** Ends every open call with a status; used when the host does not wait for them. */
   failAll(error: RpcError): void {
-    for (const call of [...this.#calls.values()]) call.failHere(error);
+    this.#incoming.failAll(error);
     this.outbox.flush();
   }
 
-  finished(call: ServerCall): void {
-    if (this.#calls.get(call.id) !== call) return;
-    this.#calls.delete(call.id);
-    this.#owner.released(call.operation);
-  }
-
   released(callId: number): void {
-    this.#calls.get(callId)?.wakeSender();
+    if ((callId & 1) === 1) this.#incoming.released(callId);
+    else this.#callbacks?.calls.released(callId);
     this.#owner.outboxMoved();
   }
 
@@ -124,54 +94,83 @@ export class ServerSession extends Session implements CalleeOwner {
 
   protected onRecord(batch: BatchReader): void {
     if (batch.type === RecordType.HELLO) return this.#hello(batch);
-    if (this.outbox.tag === 0) throw new WireError("the first record must be HELLO");
+    if (batch.tag === 0) throw new WireError("the first record must be HELLO");
+    const isIncoming = (batch.callId & 1) === 1;
     switch (batch.type) {
       case RecordType.CALL:
-        return this.#call(batch);
+        this.watchPeer();
+        return this.#incoming.call(batch);
       case RecordType.DATA:
       case RecordType.CREDIT:
-      case RecordType.CANCEL: {
-        const call = this.#calls.get(batch.callId);
-        if (call) return call.receive(batch);
-        if (batch.type === RecordType.CANCEL) this.outbox.forget(batch.callId);
-        return this.settings.count("record of an ended call");
-      }
+        return isIncoming ? this.#incoming.receive(batch) : this.#callback(batch).receive(batch);
+      case RecordType.CANCEL:
+        return this.#incoming.receive(batch);
+      case RecordType.END:
+        return this.#callback(batch).receive(batch);
+      case RecordType.REFUSE:
+        return this.#callback(batch).refused(batch);
+      case RecordType.ACK:
+        return this.#callback(batch).acknowledged(batch.aux);
       default:
         throw new WireError(`a client does not send records of type ${batch.type}`);
     }
   }
 
   protected onOver(reason: string): void {
-    this.#abortAll(reason);
-    this.#owner.over(this, reason);
+    this.#finish(reason);
+    this.#owner.over(this, this.#admitted);
   }
 
-  #abortAll(reason: string): void {
-    const calls = [...this.#calls.values()];
-    for (const call of calls) call.abort(new RpcError(Status.CANCELLED, `the caller is gone: ${reason}`));
+  #begin(): void {
+    const id = hex(globalThis.crypto.getRandomValues(new Uint8Array(8)));
+    this.#scope = new SessionScope(id, { address: this.link.remoteAddress }, (contract) => this.#clientOf(contract));
+    this.#incoming = new IncomingCalls(this, this.#scope, "odd", this.#owner);
+    this.#callbacks = undefined;
+  }
+
+  #finish(reason: string): void {
+    this.#incoming.abortAll(reason);
+    this.#callbacks?.lost(reason);
+    this.#scope.end(reason);
+  }
+
+  #callback(batch: BatchReader) {
+    if (this.#callbacks) return this.#callbacks.calls;
+    throw new WireError(`a client that is not called back does not send records of type ${batch.type}`);
+  }
+
+  #clientOf(contract: Contract): unknown {
+    this.#callbacks ??= new CallbackCalls(this, this.#owner, () => this.watchPeer());
+    return this.#callbacks.client(contract);
   }
 
   #hello(batch: BatchReader): void {
     const hello = batch.meta(Hello);
-    if (this.outbox.tag !== 0) this.#abortAll("it has said HELLO again");
-    this.#methods = [];
+    if (this.outbox.tag !== 0) {
+      this.#finish("it has said HELLO again");
+      this.#begin();
+    }
     if (hello.minVersion > wireVersion || hello.maxVersion < wireVersion) {
       return this.refuse(RefuseReason.VERSION, "it has no version of the protocol in common");
     }
     const mismatch = this.#mismatch(hello);
     if (mismatch) return this.refuse(RefuseReason.MISMATCH, mismatch);
     if (this.#owner.draining) return this.refuse(RefuseReason.DRAINING, "the server is going away");
-    this.learnLimits(hello.limits, 0);
+    if (!this.#admitted && !(this.#admitted = this.#owner.admitSession()))
+      return this.refuse(
+        RefuseReason.EXHAUSTED,
+        "the server has as many sessions as it allows (its option maxSessions)",
+      );
+    this.learnLimits(hello.limits, hello.maxConcurrentCalls);
     this.outbox.tag = (globalThis.crypto.getRandomValues(new Uint32Array(1))[0]! | 1) >>> 0;
     const { epoch, info } = this.#owner;
-    const { maxConcurrentCalls } = this.limits;
     const welcome: Welcome = {
       version: wireVersion,
       epoch,
       limits: this.limits,
       features: [],
       serverInfo: info,
-      maxConcurrentCalls,
+      maxConcurrentCalls: this.limits.maxConcurrentCalls,
     };
     this.writeControl(RecordType.WELCOME, 0, 0, [Welcome, welcome]);
   }
@@ -179,104 +178,14 @@ export class ServerSession extends Session implements CalleeOwner {
   #mismatch(hello: Hello): string | undefined {
     const { encoding, elements } = this.settings;
     if ((hello.encoding || "protobuf") !== encoding)
-      return `the server encodes messages as ${encoding}, the client as ${quoted(hello.encoding)}`;
+      return `the server encodes messages as ${encoding}, the client as ${JSON.stringify(hello.encoding.slice(0, 120))}`;
     const [here, there] = [elements.join(", "), hello.elements.join(", ")];
     if (here === there) return undefined;
-    return `the message elements of the bindings differ: server [${here}], client [${quoted(there).slice(1, -1)}]`;
-  }
-
-  #call(batch: BatchReader): void {
-    const id = batch.callId;
-    if ((id & 1) === 0) throw new WireError("calls of a client have odd ids");
-    if (this.#calls.has(id)) throw new WireError("the id of an open call was used again");
-    const { operation, metadata } = this.#head(batch);
-    if (operation instanceof RpcError) return this.#reject(batch, operation);
-    if (this.#owner.draining) return this.#refuseCall(batch, Status.UNAVAILABLE, "the server is going away");
-    if (this.#calls.size >= this.limits.maxConcurrentCalls) {
-      const text = `the session has ${this.#calls.size} calls open, as many as the server allows (its limit maxConcurrentCalls)`;
-      return this.#reject(batch, new RpcError(Status.RESOURCE_EXHAUSTED, text));
-    }
-    const refusal = this.#owner.admit(operation);
-    if (refusal) return this.#reject(batch, refusal);
-    this.#lastCallId = id;
-    const deadlineMs = batch.aux === 0 ? Infinity : now() + batch.aux;
-    const call = new ServerCall(this, this, id, {
-      operation,
-      peer: { address: this.link.remoteAddress },
-      metadata,
-      deadlineMs,
-    });
-    this.#calls.set(id, call);
-    this.watchPeer();
-    call.open(batch);
-  }
-
-  /** Method and metadata of a CALL; most are two bytes of meta that name a known method. */
-  #head(batch: BatchReader): { operation: Operation | RpcError; metadata?: Metadata } {
-    if (batch.metaLength === 2 && batch.metaByte(0) === 8 && batch.metaByte(1) < 0x80) {
-      return { operation: this.#byNumber(batch.metaByte(1)) };
-    }
-    // An entry has a few bytes around its key and value; anything far beyond the limit is not even decoded.
-    const limit = this.limits.maxMetadataBytes;
-    if (batch.metaLength > 8 * limit + 2 * maxPathLength)
-      return { operation: tooMuchMetadata(batch.metaLength, limit) };
-    const header = batch.meta(CallHeader);
-    const operation =
-      header.path === "" ? this.#byNumber(header.methodNumber) : this.#byPath(header.path, header.methodNumber);
-    if (header.metadata.length === 0) return { operation };
-    let metadata: Metadata;
-    try {
-      metadata = metadataFromEntries(header.metadata);
-    } catch (cause) {
-      throw new WireError(`the metadata of a call is not valid: ${(cause as Error).message}`, { cause });
-    }
-    return metadata.byteLength > limit
-      ? { operation: tooMuchMetadata(metadata.byteLength, limit) }
-      : { operation, metadata };
-  }
-
-  #byNumber(number: number): Operation | RpcError {
-    const found = this.#methods[number];
-    if (found === undefined) throw new WireError(`method number ${number} was not introduced`);
-    return typeof found === "string" ? unimplemented(found) : found;
-  }
-
-  #byPath(path: string, number: number): Operation | RpcError {
-    if (path.length > maxPathLength) return unimplemented(path);
-    const operation = this.#owner.resolve(path);
-    if (number > maxMethodNumber) throw new WireError(`method number ${number} is above ${maxMethodNumber}`);
-    if (number > 0) this.#methods[number] = operation ?? quoted(path).slice(1, -1);
-    return operation ?? unimplemented(path);
-  }
-
-  /** Answers a call that does not come to be. */
-  #reject(batch: BatchReader, error: RpcError): void {
-    this.settings.count("refused call");
-    if ((batch.flags & Flag.ONEWAY) === 0) this.#writeStatus(RecordType.END, batch.callId, error.code, error.message);
-  }
-
-  #refuseCall(batch: BatchReader, code: StatusCode, message: string): void {
-    if ((batch.flags & Flag.ONEWAY) === 0) this.#writeStatus(RecordType.REFUSE, batch.callId, code, message);
-  }
-
-  #writeStatus(type: number, callId: number, code: StatusCode, message: string): void {
-    const [metaType, meta] = statusMeta(message);
-    this.outbox.write({
-      type,
-      flags: Flag.END,
-      callId,
-      aux: code,
-      metaType,
-      meta,
-      bodyType: undefined,
-      body: undefined,
-    });
+    const shown = JSON.stringify(there.slice(0, 120)).slice(1, -1);
+    return `the message elements of the bindings differ: server [${here}], client [${shown}]`;
   }
 }
 
-function tooMuchMetadata(bytes: number, limit: number): RpcError {
-  return new RpcError(
-    Status.RESOURCE_EXHAUSTED,
-    `the call has ${bytes} bytes of metadata, more than the ${limit} that the server accepts (its limit maxMetadataBytes)`,
-  );
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

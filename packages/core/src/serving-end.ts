@@ -5,10 +5,12 @@ import { defaultLimits } from "./limits.ts";
 import type { Limits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { FrameReader } from "./records.ts";
+import { unimplemented } from "./incoming-calls.ts";
+import type { Operation, OperationTable } from "./operation.ts";
 import { ServerCall } from "./request-context.ts";
-import type { CalleeOwner, Operation, ReplyInstead } from "./request-context.ts";
+import type { CalleeOwner, ReplyInstead } from "./request-context.ts";
 import { RpcError } from "./rpc-error.ts";
-import { ServerSession, readyBatch, unimplemented } from "./server-session.ts";
+import { ServerSession, readyBatch } from "./server-session.ts";
 import type { ServerSessionOwner } from "./server-session.ts";
 import type { SessionSettings } from "./session.ts";
 import { Status } from "./status.ts";
@@ -17,15 +19,6 @@ import type { TimerWheel } from "./timer-wheel.ts";
 import type { Attachment, AttachmentListener, Link, LinkReceiver, PlainRequest } from "./transport.ts";
 import { inNextTurn } from "./turn.ts";
 
-/** Where calls find their operation; shared by all endpoints of a host. */
-export interface OperationTable {
-  resolve(path: string): Operation | undefined;
-  admit(operation: Operation): RpcError | undefined;
-  released(operation: Operation): void;
-  /** Full names, for READY. */
-  readonly services: readonly string[];
-}
-
 /** What all endpoints of a host have in common. */
 export interface ServingSettings {
   readonly table: OperationTable;
@@ -33,7 +26,31 @@ export interface ServingSettings {
   readonly epoch: Uint8Array;
   readonly info: string;
   readonly session: Omit<SessionSettings, "codec" | "encoding" | "elements">;
+  readonly maxStreamsPerSession: number;
+  /** Sessions of all endpoints together. */
+  readonly sessions: SessionCount;
   readonly onTrouble: (problem: string) => void;
+}
+
+/** Counts sessions up to a limit. */
+export class SessionCount {
+  readonly #max: number;
+  #count = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Counts one more, unless there are as many as may be. */
+  admit(): boolean {
+    if (this.#count >= this.#max) return false;
+    this.#count += 1;
+    return true;
+  }
+
+  leave(): void {
+    this.#count -= 1;
+  }
 }
 
 /** How long a plain request has that does not say: nothing tells when its caller has gone. */
@@ -49,6 +66,9 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
   readonly wheel: TimerWheel;
   readonly epoch: Uint8Array;
   readonly info: string;
+  readonly table: OperationTable;
+  readonly maxStreamsPerSession: number;
+  readonly count: (what: string) => void;
   readonly #settings: ServingSettings;
   readonly #stack: StackParts;
   readonly #session: SessionSettings;
@@ -65,6 +85,9 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     this.wheel = settings.wheel;
     this.epoch = settings.epoch;
     this.info = settings.info;
+    this.table = settings.table;
+    this.maxStreamsPerSession = settings.maxStreamsPerSession;
+    this.count = settings.session.count;
     this.#session = { ...settings.session, ...sessionParts(stack) };
     this.#plain = plainPort(settings.session.limits);
   }
@@ -89,7 +112,7 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
   async drain(timeoutMs: number): Promise<boolean> {
     this.draining = true;
     // Those that are owed something get the whole time to receive it, even when the last byte has left this process.
-    const owed = [...this.#sessions].filter((session) => session.openCalls > 0 || session.isOwed);
+    const owed = [...this.#sessions].filter((session) => session.incomingCalls > 0 || session.isOwed);
     for (const session of [...this.#sessions]) session.goAway("the server is closing");
     const deadline = now() + timeoutMs;
     const ended = await this.#until(() => this.#openCalls === 0, deadline);
@@ -123,14 +146,20 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
   }
 
   acceptPlain(request: PlainRequest): void {
-    const operation = this.resolve(request.path);
+    const operation = this.table.resolve(request.path);
     const refusal = this.#plainRefusal(request, operation);
     if (refusal || !operation) {
       request.fail(refusal ?? unimplemented(request.path));
       return;
     }
     const deadlineMs = now() + (request.timeoutMs > 0 ? request.timeoutMs : plainTimeoutMs);
-    const head = { operation, peer: { address: request.remoteAddress }, metadata: request.metadata, deadlineMs };
+    const head = {
+      operation,
+      session: undefined,
+      peer: { address: request.remoteAddress },
+      metadata: request.metadata,
+      deadlineMs,
+    };
     const call = new ServerCall(this, this.#plain, 0, head, new PlainReply(request));
     this.#plainCalls.add(call);
     const body = new FrameReader(request.body);
@@ -146,7 +175,6 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     }
     // A REQ waits for its answer even where the contract has none.
     if (operation.oneWay) request.reply(new Uint8Array(), undefined, undefined);
-    if (operation.clientStreams) operation.start(call);
     call.openWith(message);
   }
 
@@ -154,16 +182,15 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     this.#settings.onTrouble(problem);
   }
 
-  resolve(path: string): Operation | undefined {
-    return this.#settings.table.resolve(path);
+  admitSession(): boolean {
+    return this.#settings.sessions.admit();
   }
 
-  admit(operation: Operation): RpcError | undefined {
-    return this.#settings.table.admit(operation);
+  enter(call: ServerCall): void {
+    this.table.enter(call);
   }
 
-  released(operation: Operation): void {
-    this.#settings.table.released(operation);
+  callOver(): void {
     this.#idle?.();
   }
 
@@ -171,18 +198,21 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     this.#idle?.();
   }
 
-  over(session: ServerSession): void {
+  over(session: ServerSession, admitted: boolean): void {
     this.#sessions.delete(session);
+    if (admitted) this.#settings.sessions.leave();
     this.#idle?.();
   }
 
   finished(call: ServerCall): void {
-    if (this.#plainCalls.delete(call)) this.released(call.operation);
+    if (!this.#plainCalls.delete(call)) return;
+    this.table.released(call);
+    this.#idle?.();
   }
 
   get #openCalls(): number {
     let open = this.#plainCalls.size;
-    for (const session of this.#sessions) open += session.openCalls + (session.outbox.isHolding ? 1 : 0);
+    for (const session of this.#sessions) open += session.incomingCalls + (session.outbox.isHolding ? 1 : 0);
     return open;
   }
 
@@ -196,13 +226,9 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     }
     if (this.draining) return new RpcError(Status.UNAVAILABLE, "the server is closing");
     if (!operation) return undefined;
-    if (!operation.plain) {
-      return new RpcError(
-        Status.UNIMPLEMENTED,
-        `${path} streams, which the plain profile cannot carry; call it with the native profile`,
-      );
-    }
-    return this.admit(operation);
+    if (operation.notPlain === undefined) return this.table.admit(operation);
+    const text = `${path} ${operation.notPlain}, which the plain profile cannot carry; call it with the native profile`;
+    return new RpcError(Status.UNIMPLEMENTED, text);
   }
 
   /** Waits until something is so, looking again whenever a call or session has ended. */

@@ -200,7 +200,7 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
         else this.onRecord(batch);
         return;
       default:
-        if (batch.type >= RecordType.HELLO && batch.type <= RecordType.READY) this.onRecord(batch);
+        if (batch.type >= RecordType.HELLO && batch.type <= RecordType.ACK) this.onRecord(batch);
         else if ((batch.flags & Flag.OPTIONAL) === 0)
           throw new WireError(`records of type ${batch.type} are not known`);
     }

@@ -63,7 +63,7 @@ describe("a service host", () => {
   });
 
   test("answers RESOURCE_EXHAUSTED beyond its calls at once, and takes calls again afterwards", async () => {
-    await using pair = await openPair(under, { host: { maxConcurrentCalls: 2 } });
+    await using pair = await openPair(under, { host: { maxConcurrentCalls: 2, maxQueuedCalls: 0 } });
     const controller = new AbortController();
     const running = [1, 2].map(() => failureOf(pair.client.echo({ delayMs: 60_000 }, { signal: controller.signal })));
     expect(await failureOf(pair.client.ping({}))).toMatchObject({

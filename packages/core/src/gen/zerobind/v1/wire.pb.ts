@@ -36,6 +36,8 @@ export interface Hello {
   features: string[];
   /** Free text for the logs of the other end, for example "zerobind/0.1.0 node/20.20.2". */
   clientInfo: string;
+  /** Calls that the server may have open at once when it calls back. */
+  maxConcurrentCalls: number;
 }
 
 /** The meta of WELCOME, the answer to HELLO. */
@@ -250,6 +252,7 @@ function createBaseHello(): Hello {
     elements: [],
     features: [],
     clientInfo: "",
+    maxConcurrentCalls: 0,
   };
 }
 
@@ -280,6 +283,9 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
     }
     if (message.clientInfo !== "") {
       writer.uint32(66).string(message.clientInfo);
+    }
+    if (message.maxConcurrentCalls !== 0) {
+      writer.uint32(72).uint32(message.maxConcurrentCalls);
     }
     return writer;
   },
@@ -361,6 +367,14 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
             message.clientInfo = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.maxConcurrentCalls = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -399,6 +413,11 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
         : isSet(object.client_info)
         ? globalThis.String(object.client_info)
         : "",
+      maxConcurrentCalls: isSet(object.maxConcurrentCalls)
+        ? globalThis.Number(object.maxConcurrentCalls)
+        : isSet(object.max_concurrent_calls)
+        ? globalThis.Number(object.max_concurrent_calls)
+        : 0,
     };
   },
 
@@ -428,6 +447,9 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
     if (message.clientInfo !== "") {
       obj.clientInfo = message.clientInfo;
     }
+    if (message.maxConcurrentCalls !== 0) {
+      obj.maxConcurrentCalls = Math.round(message.maxConcurrentCalls);
+    }
     return obj;
   },
 
@@ -446,6 +468,7 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
     message.elements = object.elements?.map((e) => e) || [];
     message.features = object.features?.map((e) => e) || [];
     message.clientInfo = object.clientInfo ?? "";
+    message.maxConcurrentCalls = object.maxConcurrentCalls ?? 0;
     return message;
   },
 };

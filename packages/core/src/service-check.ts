@@ -1,0 +1,132 @@
+import { callMethods } from "./contract.ts";
+import type { Contract, MethodDescriptor } from "./contract.ts";
+import type { Need, TransportElement } from "./binding.ts";
+import type { Service } from "./dispatcher.ts";
+import { describedService } from "./serve-options.ts";
+import type { ServeOptions } from "./serve-options.ts";
+
+const incomplete = new WeakSet<object>();
+
+/**
+ * Marks a handler, or a class of handlers, that implements only some methods of its contract on purpose; the others
+ * answer UNIMPLEMENTED. Without it a missing method is a compile error, and a TypeError from `serve`.
+ */
+export function partial<Handler extends object>(
+  _contract: Contract<unknown, Handler>,
+  handler: Partial<Handler>,
+): Handler {
+  incomplete.add(handler);
+  return handler as Handler;
+}
+
+const choices = {
+  instancing: ["single", "session", "call"],
+  serialize: ["none", "session", "instance"],
+} as const;
+
+/** Checks a service as it was given; TypeError with what is wrong. Returns the methods that it leaves out on purpose. */
+export function checkService({ contract, handler, options, members }: Service): readonly MethodDescriptor[] {
+  refuseUnsupported(contract);
+  const name = contract.typeName;
+  const isClass = typeof handler === "function";
+  for (const key of ["instancing", "create"] as const)
+    if (options[key] !== undefined && !isClass)
+      throw new TypeError(`${name}: option ${key} is for classes, and the handler is an object that already exists`);
+  for (const [key, known] of Object.entries(choices)) {
+    const value = options[key as keyof typeof choices];
+    if (value !== undefined && !(known as readonly string[]).includes(value))
+      throw new TypeError(`${name}: ${key} must be one of ${known.join(", ")}, not ${JSON.stringify(value)}`);
+  }
+  if (isClass && !options.create && handler.length > 0)
+    throw new TypeError(`${name}: the constructor of ${handler.name} takes arguments; say how with the option create`);
+  const methods = callMethods(contract);
+  for (const key of Object.keys(options.methods ?? {}))
+    if (!methods.some(({ localName }) => localName === key))
+      throw new TypeError(`${name} has no method ${key}, which the option methods names`);
+  return missingMethods(contract, handler, members);
+}
+
+function missingMethods(
+  contract: Contract,
+  handler: object,
+  members: ReadonlyMap<string, string>,
+): readonly MethodDescriptor[] {
+  const isClass = typeof handler === "function";
+  const holder = isClass ? (handler as { prototype: object }).prototype : handler;
+  const missing = callMethods(contract).filter(
+    ({ localName }) => typeof memberOf(holder, members.get(localName) ?? localName) !== "function",
+  );
+  if (missing.length === 0 || incomplete.has(handler)) return missing;
+  const names = missing.map(({ localName }) => localName).join(", ");
+  const hint = isClass ? " (functions in fields are only there once it is made: write methods)" : "";
+  throw new TypeError(
+    `the handler of ${contract.typeName} has no method ${names}${hint}; add them, or mark it with partial(contract, handler)`,
+  );
+}
+
+/** A member of the handler or of its class, but none that every object has. */
+function memberOf(handler: object, name: string): unknown {
+  for (
+    let holder: object | null = handler;
+    holder && holder !== Object.prototype;
+    holder = Object.getPrototypeOf(holder) as object | null
+  ) {
+    const property = Object.getOwnPropertyDescriptor(holder, name);
+    if (property) return property.get ? (handler as Record<string, unknown>)[name] : property.value;
+  }
+  return undefined;
+}
+
+/** What a contract asks for and this version does not do is refused here: a guard that guards nothing is a trap. */
+function refuseUnsupported(contract: Contract): void {
+  const { typeName, methods } = contract;
+  for (const { name, options } of methods) {
+    if (!options?.requires || options.requires.length === 0) continue;
+    throw new TypeError(
+      `${typeName}/${name} requires roles (${options.requires.join(", ")}), which this version does not check; ` +
+        "take the option out and guard the method by an interceptor",
+    );
+  }
+  if (methods.length === 0 || callMethods(contract).length > 0) return;
+  throw new TypeError(
+    `${typeName} has only methods of patterns (event, pipeline, ticket) that this version does not serve`,
+  );
+}
+
+/** What was given to `serve`, by either of its forms. TypeError for what is no service. */
+export function toService(first: unknown, second: unknown, third: ServeOptions | undefined): Service {
+  const described = describedService(first);
+  if (described) {
+    const options = { ...described.options, ...(second as ServeOptions | undefined) };
+    return { ...described, handler: first as object, options };
+  }
+  if (typeof first === "function")
+    throw new TypeError(
+      `${first.name || "the class"} has no @service(contract); serve it as serve(contract, ${first.name})`,
+    );
+  const contract = first as Contract | null | undefined;
+  if (typeof contract?.typeName !== "string" || !Array.isArray(contract.methods))
+    throw new TypeError(
+      "the first argument of serve must be a contract, which generated code exports under the name of the service",
+    );
+  if ((typeof second !== "object" && typeof second !== "function") || second === null)
+    throw new TypeError(
+      `the handler of ${contract.typeName} must be an object or a class, not ${second === null ? "null" : typeof second}`,
+    );
+  const members = describedService(second) ?? describedService((second as object).constructor);
+  return { contract, handler: second, options: third ?? {}, members: members?.members ?? new Map<string, string>() };
+}
+
+/** Error with all methods that a transport cannot carry. */
+export function checkNeeds(
+  needs: readonly { readonly path: string; readonly need: Need }[],
+  { name, lacks = [] }: Pick<TransportElement, "name" | "lacks">,
+  address: string,
+): void {
+  const unmet = needs.filter(({ need }) => lacks.includes(need));
+  if (unmet.length === 0) return;
+  const list = unmet.map(({ path, need }) => `${path} (${need})`).join(", ");
+  throw new Error(
+    `${address}: the ${name} transport cannot carry ${list}; use another binding, or serve them elsewhere`,
+  );
+}

@@ -1,0 +1,43 @@
+import { ContextItems } from "./context.ts";
+import type { Peer, SessionContext } from "./context.ts";
+import type { Contract } from "./contract.ts";
+import { HandlerSignal } from "./handler-signal.ts";
+import { RpcError } from "./rpc-error.ts";
+import { Status } from "./status.ts";
+
+/** What a handler knows of the session that its call came over; what the session does not use is never made. */
+export class SessionScope implements SessionContext {
+  readonly peer: Peer;
+  readonly id: string;
+  readonly #client: (contract: Contract) => unknown;
+  readonly #signal = new HandlerSignal();
+  #clients: Map<string, unknown> | undefined;
+  #items: ContextItems | undefined;
+
+  /** `client` makes a client that calls the other end of the session. */
+  constructor(id: string, peer: Peer, client: (contract: Contract) => unknown) {
+    this.id = id;
+    this.peer = peer;
+    this.#client = client;
+  }
+
+  get items(): ContextItems {
+    return (this.#items ??= new ContextItems());
+  }
+
+  get signal(): AbortSignal {
+    return this.#signal.signal;
+  }
+
+  callback<Client>(contract: Contract<Client>): Client {
+    this.#clients ??= new Map();
+    let client = this.#clients.get(contract.typeName);
+    if (client === undefined) this.#clients.set(contract.typeName, (client = this.#client(contract)));
+    return client as Client;
+  }
+
+  /** The session has ended. */
+  end(reason: string): void {
+    this.#signal.abort(new RpcError(Status.CANCELLED, `the session has ended: ${reason}`));
+  }
+}

@@ -83,7 +83,7 @@ async function generateAll() {
   await generateFolder({ protos: ["protos/examples", "protos/grpc"], protoPaths: ["protos"], out: "examples/src/gen" });
   await generateFolder({ protos: ["protos/benchmarks"], protoPaths: ["protos"], out: "benchmarks/src/gen" });
   await generateFolder({
-    protos: ["protos/test/v1/behavior.proto"],
+    protos: ["protos/test/v1/behavior.proto", "protos/test/v1/callback.proto"],
     protoPaths: ["protos"],
     out: "packages/core/test/gen",
     runtime: "@zerobind/core",

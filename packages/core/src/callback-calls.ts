@@ -61,7 +61,7 @@ export class CallbackCalls implements CallOwner, CallStarter {
   start(method: ClientMethod, given: GivenCall, settle?: Settle): ClientCall {
     const call = new ClientCall(this, method, given, settle);
     if (!call.arm()) return call;
-    if (this.#lost !== undefined) call.unavailable(`was not sent: its callee is gone (${this.#lost})`);
+    if (this.#lost !== undefined) call.unavailable(`was not sent: the caller is gone (${this.#lost})`);
     else if (!this.calls.hasRoom) {
       const { maxConcurrentCalls } = this.calls.peerLimits;
       const text = `${method.path}: ${maxConcurrentCalls} calls to ${this.address} are open already, as many as it allows (its limit maxConcurrentCalls)`;
@@ -91,7 +91,7 @@ export class CallbackCalls implements CallOwner, CallStarter {
   }
 
   missing(): string {
-    return `its callee was gone (${this.#lost ?? "its session is over"})`;
+    return `the caller was gone (${this.#lost ?? "its session is over"})`;
   }
 
   /** The session is gone. */

@@ -62,8 +62,10 @@ export class OutgoingCalls implements CallerPort {
     while (id === 0 || this.#calls.has(id)) id = (id + 2) >>> 0;
     this.#nextId = (id + 2) >>> 0;
     this.#calls.set(id, call);
+    const { oneWay } = call.method;
+    if (oneWay) this.#unacknowledged += 1;
     call.begin(this, id);
-    if (call.method.oneWay && call.batchNumber !== 0) this.#unacknowledged += 1;
+    if (oneWay && call.batchNumber === 0) this.#unacknowledged -= 1;
   }
 
   /** The peer is done with so many one-way calls. */
@@ -87,7 +89,8 @@ export class OutgoingCalls implements CallerPort {
   finished(call: ClientCall): void {
     if (this.#calls.get(call.id) !== call) return;
     this.#calls.delete(call.id);
-    this.#changed();
+    // One-way calls are over when they have left; their room comes back with the peer's acknowledgement.
+    if (!call.method.oneWay) this.#changed();
   }
 
   /** A record of the peer about one of these calls. */

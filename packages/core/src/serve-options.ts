@@ -60,5 +60,5 @@ export interface ServiceDescription {
 /** What the decorators of a class say; undefined for a class that has none. */
 export function describedService(subject: unknown): ServiceDescription | undefined {
   if (typeof subject !== "function" || !(serviceDescription in subject)) return undefined;
-  return (subject[serviceDescription] as () => ServiceDescription)();
+  return (subject as unknown as { [serviceDescription](): ServiceDescription })[serviceDescription]();
 }

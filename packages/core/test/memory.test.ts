@@ -1,4 +1,8 @@
 import { binding, memory } from "@zerobind/core";
 import { behaviorSuite } from "./support/behavior-suite.ts";
+import { callbackSuite } from "./support/callback-suite.ts";
 
-behaviorSuite("memory", { binding: binding(memory()), address: () => "memory://*" });
+const under = { binding: binding(memory()), address: () => "memory://*" };
+
+behaviorSuite("memory", under);
+callbackSuite("memory", under);

@@ -4,10 +4,18 @@ import { join } from "node:path";
 import { binding } from "@zerobind/core";
 import { zeromq } from "@zerobind/zeromq";
 import { behaviorSuite } from "../../core/test/support/behavior-suite.ts";
+import { callbackSuite } from "../../core/test/support/callback-suite.ts";
 
 const stack = binding(zeromq());
 
-behaviorSuite("tcp", { binding: stack, address: () => "tcp://127.0.0.1:*" });
-behaviorSuite("ipc", { binding: stack, address: () => `ipc://${join(tmpdir(), `zerobind-${randomUUID()}`)}` });
-behaviorSuite("inproc", { binding: stack, address: () => `inproc://${randomUUID()}` });
-behaviorSuite("ws", { binding: stack, address: () => "ws://127.0.0.1:*" });
+const addresses = {
+  tcp: () => "tcp://127.0.0.1:*",
+  ipc: () => `ipc://${join(tmpdir(), `zerobind-${randomUUID()}`)}`,
+  inproc: () => `inproc://${randomUUID()}`,
+  ws: () => "ws://127.0.0.1:*",
+};
+
+for (const [name, address] of Object.entries(addresses)) {
+  behaviorSuite(name, { binding: stack, address });
+  callbackSuite(name, { binding: stack, address });
+}

@@ -1,0 +1,2 @@
+// Services as decorated classes; loads reflect-metadata.
+export * from "@zerobind/core/decorators";

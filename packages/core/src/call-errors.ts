@@ -31,18 +31,20 @@ export function deadlinePassed(
   parent: ParentCall | undefined,
   missing: string | undefined,
 ): RpcError {
-  const givenMs = Math.max(Math.round(deadlineMs - startedMs), 0);
   const whose = parent?.deadlineMs === deadlineMs ? `the deadline of its parent call ${parent.path}` : "its deadline";
-  if (givenMs === 0) {
+  if (deadlineMs <= startedMs) {
     const text = `${where} was not sent: ${whose} had already passed when it was made; give it more time (timeoutMs)`;
     return new RpcError(Status.DEADLINE_EXCEEDED, text);
   }
-  const waitedMs = Math.round(now() - startedMs);
   const state = missing ?? "the server had not answered";
   return new RpcError(
     Status.DEADLINE_EXCEEDED,
-    `${where} did not end within ${whose} of ${givenMs} ms; after ${waitedMs} ms ${state}`,
+    `${where} did not end within ${whose} of ${shortMs(deadlineMs - startedMs)} ms; after ${shortMs(now() - startedMs)} ms ${state}`,
   );
+}
+
+function shortMs(ms: number): number {
+  return ms < 10 ? Math.ceil(ms * 10) / 10 : Math.round(ms);
 }
 
 /** The session of the call is gone. */

@@ -27,7 +27,8 @@ export interface CallOptions {
   readonly waitForReady?: boolean | undefined;
   /**
    * Makes the call outlive the handler that it is made in. By default a call that a handler makes has to end by the
-   * deadline of the call that the handler answers, and is cancelled when that one is cancelled. Default false.
+   * deadline of the call that the handler answers, and is cancelled when that one is cancelled; one that others shall
+   * use, too, such as a subscription that is kept, must be detached. Default false.
    */
   readonly detached?: boolean | undefined;
   /**
@@ -51,7 +52,8 @@ export function checkCallOptions(options: CallOptions, { path, clientStreams }: 
     throw new TypeError(`${path} streams its requests, which cannot be sent twice: it cannot have a retry policy`);
 }
 
-const callChecks: Checks = {
+/** What each of them may be. */
+export const callChecks: Checks = {
   timeoutMs: isTime,
   // Looked at when the deadline is worked out.
   deadline: () => undefined,

@@ -43,8 +43,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
   readonly options: CallOptions | undefined;
   readonly #metadata: Metadata | undefined;
   readonly #settle: Settle | undefined;
-  /** The call whose handler made this one, for what the caller gave; and where its end is the end of this one. */
-  readonly #context: ParentCall | undefined = parentCall();
+  /** The call whose handler made this one; its end is the end of this one. */
   readonly #parent: ParentCall | undefined;
   #session: CallerPort | undefined;
   /** Where requests stream: all of them, and what takes them to the session. */
@@ -63,7 +62,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     this.options = given.options;
     this.#metadata = given.metadata;
     this.#settle = settle;
-    this.#parent = given.options?.detached === true ? undefined : this.#context;
+    this.#parent = given.options?.detached === true ? undefined : parentCall();
     this.deadlineMs = this.#parent ? Math.min(this.#parent.deadlineMs, given.deadlineMs) : given.deadlineMs;
     this.waitsForReady = given.options?.waitForReady === true;
     if (!settle) this.openInbound(owner.limits);
@@ -125,7 +124,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     if (known === 0 && number !== 0 && !session.outbox.holds(id)) session.introduced(method.path, number);
     if (method.oneWay) this.#end(undefined, undefined);
     // The source may make calls of its own.
-    else if (method.clientStreams) void runAs(this.#context, () => this.#pumpRequests());
+    else if (method.clientStreams) void runAs(this.#parent, () => this.#pumpRequests());
   }
 
   /** One record of the server about this call. */
@@ -224,7 +223,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     if (!callback) return;
     try {
       // Whatever turn of the event loop this is, what the callback starts belongs to the caller.
-      runAs(this.#context, () => callback(block));
+      runAs(this.#parent, () => callback(block));
     } catch (thrown) {
       this.failHere(RpcError.from(thrown));
     }

@@ -9,7 +9,7 @@ export type Checks = Readonly<Record<string, Check>>;
  * since one that is misspelt would be silently ignored, and for values that cannot be. `what` is as in "call option".
  */
 export function checkOptions(what: string, given: object, checks: Checks): void {
-  if (typeof given !== "object" || given === null)
+  if (typeof given !== "object" || given === null || Array.isArray(given))
     throw new TypeError(`${what}s must be an object, not ${kindOf(given)}`);
   // Not Object.entries: this is done for each call that has options.
   for (const key in given) {

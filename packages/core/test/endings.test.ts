@@ -110,8 +110,7 @@ class Storm {
     const when = this.#random(6);
     if (when === 0) work();
     else if (when === 1) queueMicrotask(work);
-    else if (when === 2)
-      queueMicrotask(() => queueMicrotask(() => queueMicrotask(work)));
+    else if (when === 2) queueMicrotask(() => queueMicrotask(() => queueMicrotask(work)));
     else if (when === 3) process.nextTick(work);
     else if (when === 4) setImmediate(work);
     else setTimeout(work, this.#random(8));
@@ -161,7 +160,7 @@ describe("however calls are ended", () => {
     expect(getEventListeners(shared.signal, "abort")).toHaveLength(0);
     await host.close();
     expect(running).toEqual({ calls: 0, streams: 0 });
-  }, 30_000);
+  }, 60_000);
 
   test("a channel that goes on has nothing left of its calls", async () => {
     const { handler, running } = countingHandler();
@@ -214,5 +213,5 @@ describe("however calls are ended", () => {
     // The host has some of its own, which come and go.
     expect(timers()).toBeLessThanOrEqual(before + 5);
     await host.close();
-  }, 30_000);
+  }, 60_000);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { Channel, ServiceHost, binding, memory } from "@zerobind/core";
+import { Channel, ServiceHost, binding, full, memory } from "@zerobind/core";
 import { Behavior } from "./gen/test/v1/behavior.rpc.ts";
 import { openPair } from "./support/pair.ts";
 
@@ -11,6 +11,7 @@ describe("options that cannot be are refused where they are given", () => {
     [{ headers: {} }, /no call option "headers"/],
     [{ toString: 1 }, /no call option "toString"/],
     [500, /call options must be an object, not the number 500/],
+    [[], /call options must be an object, not an array/],
     [{ timeoutMs: "5" }, /timeoutMs must be a number of milliseconds.* not "5"/],
     [{ deadline: "tomorrow" }, /deadline must be a Date or milliseconds since the epoch, not "tomorrow"/],
     [{ deadline: new Date(NaN) }, /deadline must be a Date/],
@@ -88,6 +89,12 @@ describe("options that cannot be are refused where they are given", () => {
       expect(() => channel.client(contract as never)).toThrow(/a contract is wanted, the constant that/);
     expect(() => channel.client(Behavior, { interceptor: [] } as never)).toThrow(/no client option "interceptor"/);
     expect(() => channel.client(Behavior, { interceptors: [1] as never })).toThrow(/interceptors\[0\]/);
+  });
+
+  test("of full()", async () => {
+    await using pair = await openPair(under);
+    const calling = full((options) => pair.client.echo({}, options), { onHeader: 5 } as never);
+    await expect(calling).rejects.toThrow(/onHeader must be a function, not the number 5/);
   });
 
   test("and undefined is as good as not given", async () => {

@@ -185,7 +185,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     const sink = (this.#requestSink = new RequestSink(this));
     try {
       this.#requests ??= new ReplaySource(iterate(this.#request));
-      if (await pump(this.#requests, sink)) this.record(RecordType.DATA, Flag.END, 0);
+      if (await pump(this.#requests.reader(), sink)) this.record(RecordType.DATA, Flag.END, 0);
     } catch (thrown) {
       if (!sink.ended) this.failHere(RpcError.from(thrown));
     }

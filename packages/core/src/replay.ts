@@ -6,6 +6,8 @@ const maxKept = 128;
 
 type Result = IteratorResult<unknown>;
 
+const over: Result = { done: true, value: undefined };
+
 /**
  * The messages of a caller that streams, which can be given once more from the first on, as long as no sign has come
  * that the server took any. What was given is kept by reference until then, for at most 128 messages.
@@ -38,28 +40,29 @@ export class ReplaySource {
     if (this.#position === this.#kept?.length && !this.#pending) this.#kept = undefined;
   }
 
-  /** The next message; as a promise only where the source makes one. */
-  next(): Result | Promise<Result> {
+  /**
+   * Reads from where the source stands. A reader that was rewound from under its feet gets nothing more: what it took
+   * would be missing to the one that came after it. Results are promises only where the source makes them.
+   */
+  reader(): AsyncIterable<unknown> {
+    const number = this.#reader;
+    const next = (): Result | Promise<Result> => (number === this.#reader ? this.#next(next) : over);
+    const reader = { next, return: () => this.#source.return?.() };
+    return { [Symbol.asyncIterator]: () => reader as AsyncIterator<unknown> };
+  }
+
+  #next(again: () => Result | Promise<Result>): Result | Promise<Result> {
     const kept = this.#kept;
     if (kept && this.#position < kept.length) return { done: false, value: kept[this.#position++] };
     if (this.#end) return this.#end;
     // A reader before this one has asked for it.
-    if (this.#pending) return this.#pending.then(() => this.next());
+    if (this.#pending) return this.#pending.then(again);
     if (kept && (this.#settled || kept.length >= maxKept)) this.#kept = undefined;
     const result = this.#source.next();
     if (!this.#kept) return result;
     const reader = this.#reader;
     if (!isPromiseLike(result)) return this.#drawn(result, reader);
     return (this.#pending = Promise.resolve(result).then((drawn) => this.#drawn(drawn, reader)));
-  }
-
-  /** Closes the source. */
-  return(): unknown {
-    return this.#source.return?.();
-  }
-
-  [Symbol.asyncIterator](): SourceIterator {
-    return this as SourceIterator;
   }
 
   #drawn(result: Result, reader: number): Result {

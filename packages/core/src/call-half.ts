@@ -188,7 +188,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   /** Lets go of everything; nothing is sent or received afterwards. */
   protected finish(): void {
     this.ended = true;
-    if (this.#joiner) this.#joined();
+    this.dropParts();
     if (this.#source) closeSource(this.#source);
     this.#source = undefined;
     this.wakeSender();
@@ -232,6 +232,11 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     if ((batch.flags & Flag.MORE) !== 0) return true;
     this.#joined();
     return this.#receiveBody(new FrameReader(joiner.joined()), joiner.bytes);
+  }
+
+  /** Forgets what has come of a message; the call is to begin anew. */
+  protected dropParts(): void {
+    if (this.#joiner) this.#joined();
   }
 
   #joined(): void {

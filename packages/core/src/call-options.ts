@@ -1,5 +1,10 @@
+import { checkOptions, isBoolean, isFunction, isTime, kindOf } from "./check.ts";
+import type { Checks } from "./check.ts";
+import type { ClientMethod } from "./client-method.ts";
 import type { Peer } from "./context.ts";
 import type { Metadata, MetadataInit } from "./metadata.ts";
+import { checkRetry } from "./retry.ts";
+import type { RetryPolicy } from "./retry.ts";
 import { now } from "./timer-wheel.ts";
 
 /** What a caller may say of one call. All are optional; the object is read when the call is made and not kept. */
@@ -20,34 +25,63 @@ export interface CallOptions {
    * channel's connect timeout. Default false.
    */
   readonly waitForReady?: boolean | undefined;
-  /** Called when the call is sent, with the server that gets it. */
+  /**
+   * Makes the call outlive the handler that it is made in. By default a call that a handler makes has to end by the
+   * deadline of the call that the handler answers, and is cancelled when that one is cancelled; one that others shall
+   * use, too, such as a subscription that is kept, must be detached. Default false.
+   */
+  readonly detached?: boolean | undefined;
+  /**
+   * When to try the call again if it fails, whatever the channel says and whether or not its method is idempotent;
+   * `false` for never. Default: the channel's policy for idempotent methods, never for others. Not for methods that
+   * stream requests, which cannot be sent twice (TypeError).
+   */
+  readonly retry?: RetryPolicy | false | undefined;
+  /** Called when the call is sent, with the server that gets it; once more for each further attempt. */
   readonly onPeer?: ((peer: Peer) => void) | undefined;
-  /** Called at most once, with the header block of the reply, before the first message. */
+  /** Called at most once, with the header block of the reply, before the first message; not for attempts that are tried again. */
   readonly onHeader?: ((header: Metadata) => void) | undefined;
-  /** Called at most once, with the trailer block of the reply, when the call has ended on the server. */
+  /** Called at most once, with the trailer block of the reply, when the call has ended on the server; for the last attempt only. */
   readonly onTrailer?: ((trailer: Metadata) => void) | undefined;
 }
 
-/** When a call must be over, on the monotonic clock. TypeError for times that are none. */
-export function deadlineOf(options: CallOptions | undefined, defaultTimeoutMs: number): number {
-  const { timeoutMs, deadline } = options ?? {};
-  if (deadline !== undefined) {
-    if (timeoutMs !== undefined) throw new TypeError("give timeoutMs or deadline, not both");
-    const at = deadline instanceof Date ? deadline.getTime() : deadline;
-    if (typeof at !== "number" || Number.isNaN(at)) {
-      throw new TypeError(`deadline must be a Date or milliseconds since the epoch, not ${String(deadline)}`);
-    }
-    return now() + (at - Date.now());
-  }
-  if (timeoutMs === undefined) return now() + defaultTimeoutMs;
-  checkTimeout("timeoutMs", timeoutMs);
-  return now() + timeoutMs;
+/** Throws TypeError, naming the option, for what a call cannot be given. */
+export function checkCallOptions(options: CallOptions, { path, clientStreams }: ClientMethod): void {
+  checkOptions("call option", options, callChecks);
+  if (clientStreams && options.retry)
+    throw new TypeError(`${path} streams its requests, which cannot be sent twice: it cannot have a retry policy`);
 }
 
-/** Throws TypeError for what is no time to wait: anything but a number from 0 to Infinity. */
-export function checkTimeout(name: string, value: unknown): void {
-  if (typeof value === "number" && value >= 0) return;
-  throw new TypeError(
-    `${name} must be a number of milliseconds, 0 or more (Infinity for no limit), not ${String(value)}`,
-  );
+/** What each of them may be. */
+export const callChecks: Checks = {
+  timeoutMs: isTime,
+  // Looked at when the deadline is worked out.
+  deadline: () => undefined,
+  signal: (name, value) => {
+    const { aborted, addEventListener } = (value ?? {}) as Partial<AbortSignal>;
+    if (typeof aborted === "boolean" && typeof addEventListener === "function") return;
+    throw new TypeError(`${name} must be an AbortSignal, such as controller.signal, not ${kindOf(value)}`);
+  },
+  metadata: (name, value) => {
+    if (typeof value === "object" && value !== null) return;
+    const kinds = 'a Metadata, an object such as { key: "value" }, or pairs';
+    throw new TypeError(`${name} must be ${kinds}, not ${kindOf(value)}`);
+  },
+  waitForReady: isBoolean,
+  detached: isBoolean,
+  retry: checkRetry,
+  onPeer: isFunction,
+  onHeader: isFunction,
+  onTrailer: isFunction,
+};
+
+/** When a call must be over, on the monotonic clock. TypeError for a deadline that is none. */
+export function deadlineOf(options: CallOptions | undefined, defaultTimeoutMs: number): number {
+  const { timeoutMs, deadline } = options ?? {};
+  if (deadline === undefined) return now() + (timeoutMs ?? defaultTimeoutMs);
+  if (timeoutMs !== undefined) throw new TypeError("give timeoutMs or deadline, not both");
+  const at = deadline instanceof Date ? deadline.getTime() : deadline;
+  if (typeof at !== "number" || Number.isNaN(at))
+    throw new TypeError(`deadline must be a Date or milliseconds since the epoch, not ${kindOf(deadline)}`);
+  return now() + (at - Date.now());
 }

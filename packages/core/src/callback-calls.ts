@@ -1,7 +1,7 @@
-import { deadlineOf } from "./call-options.ts";
+import { checkCallOptions, deadlineOf } from "./call-options.ts";
 import type { CallOptions } from "./call-options.ts";
 import { ClientCall } from "./caller.ts";
-import type { CallOwner } from "./caller.ts";
+import type { CallOwner, GivenCall, Settle } from "./call-owner.ts";
 import { createClient } from "./client.ts";
 import type { CallStarter } from "./client.ts";
 import type { ClientMethod } from "./client-method.ts";
@@ -54,13 +54,14 @@ export class CallbackCalls implements CallOwner, CallStarter {
   }
 
   deadlineOf(method: ClientMethod, options: CallOptions | undefined): number {
+    if (options !== undefined) checkCallOptions(options, method);
     return deadlineOf(options, method.timeoutMs ?? defaultTimeoutMs);
   }
 
-  start(method: ClientMethod, ...[given, settle]: TailOf<CallStarter["start"]>): ClientCall {
+  start(method: ClientMethod, given: GivenCall, settle?: Settle): ClientCall {
     const call = new ClientCall(this, method, given, settle);
     if (!call.arm()) return call;
-    if (this.#lost !== undefined) call.unavailable();
+    if (this.#lost !== undefined) call.unavailable(`was not sent: the caller is gone (${this.#lost})`);
     else if (!this.calls.hasRoom) {
       const { maxConcurrentCalls } = this.calls.peerLimits;
       const text = `${method.path}: ${maxConcurrentCalls} calls to ${this.address} are open already, as many as it allows (its limit maxConcurrentCalls)`;
@@ -80,8 +81,17 @@ export class CallbackCalls implements CallOwner, CallStarter {
     // Nothing is kept of a call that has no session.
   }
 
-  whyNotConnected(): string {
-    return `the caller is gone (${this.#lost ?? "its session is over"})`;
+  /** Calls back are never tried again: their callee is where it is, or gone. */
+  retry(): boolean {
+    return false;
+  }
+
+  succeeded(): void {
+    // There is no budget to give back to.
+  }
+
+  missing(): string {
+    return `the caller was gone (${this.#lost ?? "its session is over"})`;
   }
 
   /** The session is gone. */
@@ -90,5 +100,3 @@ export class CallbackCalls implements CallOwner, CallStarter {
     this.calls.lose(this.calls.takeAll(), reason);
   }
 }
-
-type TailOf<F> = F extends (first: never, ...rest: infer Rest) => unknown ? Rest : never;

@@ -1,97 +1,69 @@
+import { parentCall, runAs } from "./ambient.ts";
+import type { ParentCall } from "./ambient.ts";
+import { cancelled, connectionLost, deadlinePassed, unsendable } from "./call-errors.ts";
 import { CallHalf } from "./call-half.ts";
-import type { CallPort } from "./call-half.ts";
+import type { CallOwner, CallerPort, GivenCall, OwnedCall, Settle } from "./call-owner.ts";
 import type { CallOptions } from "./call-options.ts";
 import { callMeta, metadataProblem } from "./client-method.ts";
 import type { ClientMethod } from "./client-method.ts";
 import type { AnyMessageType } from "./contract.ts";
 import { DataHeader, EndHeader } from "./gen/zerobind/v1/wire.pb.ts";
-import type { Limits } from "./limits.ts";
 import type { Metadata } from "./metadata.ts";
 import { Flag, RecordType } from "./records.ts";
 import type { BatchReader } from "./records.ts";
+import { ReplaySource, RequestSink } from "./replay.ts";
+import type { Attempts } from "./retry.ts";
 import { RpcError } from "./rpc-error.ts";
 import { unwatchSignal, watchSignal } from "./signal-watch.ts";
 import { Status, toStatusCode } from "./status.ts";
 import type { StatusCode } from "./status.ts";
-import { pump } from "./stream.ts";
+import { iterate, pump } from "./stream.ts";
 import type { Inbound } from "./stream.ts";
 import { now } from "./timer-wheel.ts";
-import type { TimerWheel } from "./timer-wheel.ts";
 
-/** The session as a call of its caller sees it. */
-export interface CallerPort extends CallPort {
-  /** Number of a method that the peer has heard of; 0 if it has not. */
-  numberOf(path: string): number;
-  /** The number that a CALL may introduce a method with, always the same for it; 0 if there are none left. */
-  nextNumber(path: string): number;
-  /** The peer has heard of it, or will before anything that is written later. */
-  introduced(path: string, number: number): void;
-  readonly link: { readonly remoteAddress: string };
-  /** The call needs its session no more. */
-  finished(call: ClientCall): void;
-}
-
-/** Whoever started a call. */
-export interface CallOwner {
-  readonly wheel: TimerWheel;
-  readonly limits: Limits;
-  /** For error messages. */
-  readonly address: string;
-  /** A call that no session has is over. */
-  withdrawn(call: ClientCall): void;
-  /** No handler saw the call, so it may be sent again. False: the owner does not want to. */
-  restart(call: ClientCall): boolean;
-  /** Why there is no connection, for error messages. */
-  whyNotConnected(): string;
-}
-
-/** How a caller hears of a single reply. */
-interface Settle {
-  resolve(value: unknown): void;
-  reject(error: RpcError): void;
-}
+export type { CallerPort } from "./call-owner.ts";
 
 /**
  * The caller's half of a call, from the stub to its one ending: waits for a session, sends the request, takes the
  * reply or the status, and is ended by deadline, cancellation or the loss of its session.
  */
-export class ClientCall extends CallHalf {
+export class ClientCall extends CallHalf implements OwnedCall {
   readonly method: ClientMethod;
-  /** Whether it waits for a connection until its deadline. */
   readonly waitsForReady: boolean;
   /** When it was made, and when it must be over, on the monotonic clock. */
   readonly startedMs: number = now();
   readonly deadlineMs: number;
   /** The outgoing batch that has its CALL, 0 before it is written; tells after a loss whether that had left. */
   batchNumber = 0;
-  /** Since when it waits for a session, on the monotonic clock; undefined while it does not. Kept by its owner. */
   queuedMs: number | undefined = undefined;
+  attempts: Attempts | undefined = undefined;
 
   readonly #owner: CallOwner;
   readonly #request: unknown;
-  readonly #options: CallOptions | undefined;
+  readonly options: CallOptions | undefined;
   readonly #metadata: Metadata | undefined;
   readonly #settle: Settle | undefined;
+  /** The call whose handler made this one; its end is the end of this one. */
+  readonly #parent: ParentCall | undefined;
   #session: CallerPort | undefined;
-  #pumping = false;
+  /** Where requests stream: all of them, and what takes them to the session. */
+  #requests: ReplaySource | undefined;
+  #requestSink: RequestSink | undefined;
+  /** Something of a reply has come, so that the call cannot be tried again. */
+  #answered = false;
   #header: Metadata | undefined;
-  #trailer: Metadata | undefined;
   #reply: { value: unknown } | undefined;
 
-  constructor(
-    owner: CallOwner,
-    method: ClientMethod,
-    given: { request: unknown; options: CallOptions | undefined; metadata: Metadata | undefined; deadlineMs: number },
-    settle?: Settle,
-  ) {
+  constructor(owner: CallOwner, method: ClientMethod, given: GivenCall, settle?: Settle) {
     super();
     this.#owner = owner;
     this.method = method;
     this.#request = given.request;
-    this.#options = given.options;
+    this.options = given.options;
     this.#metadata = given.metadata;
     this.#settle = settle;
-    this.deadlineMs = given.deadlineMs;
+    this.#parent = given.options?.detached === true ? undefined : parentCall();
+    this.deadlineMs = this.#parent ? Math.min(this.#parent.deadlineMs, given.deadlineMs) : given.deadlineMs;
     this.waitsForReady = given.options?.waitForReady === true;
     if (!settle) this.openInbound(owner.limits);
   }
@@ -112,11 +84,14 @@ export class ClientCall extends CallHalf {
 
   /** Arms deadline and signal. False: the call was over before it began. */
   arm(): boolean {
-    const signal = this.#options?.signal;
+    const signal = this.options?.signal;
+    const inherited = this.#parent?.signal;
     if (signal?.aborted) this.cancel(signal.reason);
+    else if (inherited?.aborted) this.cancel(inherited.reason);
     else if (this.deadlineMs <= this.startedMs) this.onDeadline();
     else {
       if (signal) watchSignal(signal, this);
+      if (inherited) watchSignal(inherited, this);
       this.#owner.wheel.add(this, this.deadlineMs);
     }
     return !this.ended;
@@ -126,7 +101,7 @@ export class ClientCall extends CallHalf {
   begin(session: CallerPort, id: number): void {
     this.join(session, id);
     this.#session = session;
-    if (this.#options?.onPeer) this.#tell(this.#options.onPeer, { address: session.link.remoteAddress });
+    if (this.options?.onPeer) this.#tell(this.options.onPeer, { address: session.link.remoteAddress });
     if (this.ended) return;
     const { method } = this;
     const tooMuch = metadataProblem(this.#metadata, session.peerLimits);
@@ -150,13 +125,16 @@ export class ClientCall extends CallHalf {
     // Fragments may be overtaken by later calls, which then must not rely on the number.
     if (known === 0 && number !== 0 && !session.outbox.holds(id)) session.introduced(method.path, number);
     if (method.oneWay) this.#end(undefined, undefined);
-    else if (method.clientStreams) void this.#pumpRequests();
+    // The source may make calls of its own.
+    else if (method.clientStreams) void runAs(this.#parent, () => this.#pumpRequests());
   }
 
   /** One record of the server about this call. */
   receive(batch: BatchReader): void {
+    this.#requests?.settle();
     if (batch.type === RecordType.CREDIT) this.onCredit(batch);
     else if (batch.type === RecordType.DATA) {
+      if (this.inbound) this.#answered = true;
       if (batch.metaLength > 0) this.#onHeader(this.blockFrom(batch.meta(DataHeader).header));
       if (!this.ended) this.receivePayload(batch);
     } else this.#onEnd(batch);
@@ -165,8 +143,7 @@ export class ClientCall extends CallHalf {
   /** Ends the call CANCELLED, here and on the server. */
   cancel(reason?: unknown): void {
     if (this.ended) return;
-    const error = new RpcError(Status.CANCELLED, `${this.#where()} was cancelled by its caller`, { cause: reason });
-    this.failHere(error);
+    this.failHere(cancelled(this.#where(), reason, this.#parent));
   }
 
   left(reason: unknown): void {
@@ -174,34 +151,27 @@ export class ClientCall extends CallHalf {
   }
 
   onDeadline(): void {
-    const waitedMs = Math.round(now() - this.startedMs);
-    const state = this.joined
-      ? "the server had not answered"
-      : `it was still waiting for a connection: ${this.#owner.whyNotConnected()}`;
-    const text = `${this.#where()} did not end within its deadline; after ${waitedMs} ms ${state}`;
-    this.failHere(new RpcError(Status.DEADLINE_EXCEEDED, text));
+    const missing = this.joined ? undefined : this.#owner.missing(this);
+    this.failHere(deadlinePassed(this.#where(), this, this.#parent, missing));
   }
 
   /** The session is gone and it is not known how far the call had come, unless `unsent`. */
   lost(reason: string, unsent: boolean): void {
     if (this.ended) return;
     if (unsent && this.#restart()) return;
-    const known = unsent ? "it had not been sent" : "whether it was carried out is not known";
-    this.#end(new RpcError(Status.UNAVAILABLE, `${this.#where()}: ${reason}; ${known}`), undefined);
+    this.#endOrRetry(connectionLost(this.#where(), reason, unsent, this.method.idempotent));
   }
 
   /** The server says that no handler saw the call. */
   refused(code: StatusCode, message: string): void {
     if (this.ended) return;
     if (code === Status.UNAVAILABLE && this.#restart()) return;
-    this.#end(new RpcError(code, message), undefined);
+    this.#endOrRetry(new RpcError(code, `${this.#where()} was refused: ${message}`));
   }
 
   /** There is no connection, and the call does not want to wait any longer. */
-  unavailable(): void {
-    const waitedMs = Math.round(now() - this.startedMs);
-    const text = `${this.#where()} found no connection within ${waitedMs} ms: ${this.#owner.whyNotConnected()}`;
-    this.#end(new RpcError(Status.UNAVAILABLE, text), undefined);
+  unavailable(why: string): void {
+    this.#end(new RpcError(Status.UNAVAILABLE, `${this.#where()} ${why}`), undefined);
   }
 
   protected onMessage(value: unknown): void {
@@ -209,36 +179,44 @@ export class ClientCall extends CallHalf {
     else this.#reply = { value };
   }
 
+  protected override encodeError(error: unknown): RpcError {
+    return unsendable(this.#where(), error, super.encodeError(error));
+  }
+
   async #pumpRequests(): Promise<void> {
-    this.#pumping = true;
+    const sink = (this.#requestSink = new RequestSink(this));
     try {
-      if ((await pump(this.#request, this)) && !this.ended) this.record(RecordType.DATA, Flag.END, 0);
+      this.#requests ??= new ReplaySource(iterate(this.#request));
+      if ((await pump(this.#requests.reader(), sink)) && !sink.ended) this.record(RecordType.DATA, Flag.END, 0);
     } catch (thrown) {
-      if (!this.ended) this.failHere(RpcError.from(thrown));
+      if (!sink.ended) this.failHere(RpcError.from(thrown));
     }
   }
 
   #onHeader(header: Metadata): void {
     if (this.#header) return;
+    this.#answered = true;
     this.#header = header;
-    this.#tell(this.#options?.onHeader, header);
+    this.#tell(this.options?.onHeader, header);
   }
 
   #onEnd(batch: BatchReader): void {
     const code = toStatusCode(batch.aux);
     const meta = batch.metaLength > 0 ? batch.meta(EndHeader) : undefined;
-    if (meta && meta.header.length > 0) this.#onHeader(this.blockFrom(meta.header));
-    if (this.ended || !this.receivePayload(batch)) return;
-    if (meta && meta.trailer.length > 0) {
-      this.#trailer = this.blockFrom(meta.trailer);
-      this.#tell(this.#options?.onTrailer, this.#trailer);
-    }
-    if (this.ended) return;
+    const header = meta && meta.header.length > 0 ? this.blockFrom(meta.header) : undefined;
+    const trailer = meta && meta.trailer.length > 0 ? this.blockFrom(meta.trailer) : undefined;
+    let error: RpcError | undefined;
     if (code !== Status.OK) {
       const { message = "", details = [] } = meta ?? {};
-      const options = { details, header: this.#header, trailer: this.#trailer };
-      this.#end(new RpcError(code, message, options), undefined, true);
-    } else if (this.inbound || this.#reply) this.#end(undefined, this.#reply?.value, true);
+      error = new RpcError(code, message, { details, header: this.#header ?? header, trailer });
+      if (this.#retry(error)) return;
+    }
+    if (header) this.#onHeader(header);
+    if (this.ended || !this.receivePayload(batch)) return;
+    if (trailer) this.#tell(this.options?.onTrailer, trailer);
+    if (this.ended) return;
+    if (error) this.#end(error, undefined, true);
+    else if (this.inbound || this.#reply) this.#end(undefined, this.#reply?.value, true);
     else this.#end(new RpcError(Status.INTERNAL, `${this.#where()} ended without a reply message`), undefined);
   }
 
@@ -246,18 +224,41 @@ export class ClientCall extends CallHalf {
   #tell<T>(callback: ((block: T) => void) | undefined, block: T): void {
     if (!callback || this.ended) return;
     try {
-      callback(block);
+      // Whatever turn of the event loop this is, what the callback starts belongs to the caller.
+      runAs(this.#parent, () => callback(block));
     } catch (thrown) {
       this.failHere(RpcError.from(thrown));
     }
   }
 
+  /** Sends the call once more, from its beginning, since no handler saw it. */
   #restart(): boolean {
-    if (this.#pumping) return false;
+    if (this.#requests && !this.#requests.rewind()) return false;
+    this.#rest();
+    return this.#owner.restart(this);
+  }
+
+  /** Tries the call once more after a pause, if there is a policy that says so. */
+  #retry(error: RpcError): boolean {
+    if (this.ended || this.#answered || this.#requests || !this.#owner.retry(this, error)) return false;
+    this.#rest();
+    return true;
+  }
+
+  #endOrRetry(error: RpcError): void {
+    if (!this.#retry(error)) this.#end(error, undefined);
+  }
+
+  /** Is without a session again, as before it began. */
+  #rest(): void {
+    this.joined?.outbox.forget(this.id, true);
+    this.dropParts();
     this.#leaveSession();
     this.joined = undefined;
     this.batchNumber = 0;
-    return this.#owner.restart(this);
+    this.#reply = undefined;
+    this.#requestSink?.stop();
+    this.wakeSender();
   }
 
   failHere(error: RpcError): void {
@@ -279,9 +280,12 @@ export class ClientCall extends CallHalf {
     this.finish();
     if (!this.method.oneWay) this.joined?.outbox.forget(this.id, true);
     this.#owner.wheel.remove(this);
-    if (this.#options?.signal) unwatchSignal(this.#options.signal, this);
+    if (this.options?.signal) unwatchSignal(this.options.signal, this);
+    if (this.#parent) unwatchSignal(this.#parent.signal, this);
     if (this.#session) this.#leaveSession();
     else this.#owner.withdrawn(this);
+    if (this.attempts && error) error = this.attempts.tell(error, this.startedMs);
+    else if (!error) this.#owner.succeeded();
     if (this.#settle) {
       if (error) this.#settle.reject(error);
       else this.#settle.resolve(value);

@@ -1,4 +1,5 @@
 import type { StackParts } from "./binding.ts";
+import type { ClientCall } from "./caller.ts";
 import { ClientSession, helloBatch } from "./client-session.ts";
 import type { ClientSessionOwner } from "./client-session.ts";
 import { endInfo } from "./end.ts";
@@ -24,6 +25,8 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
   readonly address: string;
   /** Why there was no connection when one was last tried; undefined while there is one. */
   problem: string | undefined;
+  /** Whether connecting cannot succeed as things are. */
+  hopeless = false;
   readonly hello: Uint8Array;
   readonly callbacks: IncomingOwner;
   readonly #stack: StackParts;
@@ -83,9 +86,17 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
     return undefined;
   }
 
+  /** The session with room that has the fewest calls open. */
+  leastLoaded(): ClientSession | undefined {
+    let least: ClientSession | undefined;
+    for (const session of this.#ready)
+      if (session.hasRoom && (!least || session.openCalls < least.openCalls)) least = session;
+    return least;
+  }
+
   /** Ends all open calls, here and on their servers. */
-  cancelAll(error: RpcError): void {
-    for (const session of this.#sessions) session.cancelAll(error);
+  cancelAll(errorOf: (call: ClientCall) => RpcError): void {
+    for (const session of this.#sessions) session.cancelAll(errorOf);
   }
 
   async close(lingerMs: number): Promise<void> {
@@ -107,6 +118,7 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
 
   ready(session: ClientSession): void {
     this.problem = undefined;
+    this.hopeless = false;
     this.#ready.push(session);
     this.#owner.roomy();
   }
@@ -122,6 +134,7 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
   over(session: ClientSession, reason: string, fatal: boolean): void {
     this.#sessions.delete(session);
     this.#drop(session, reason);
+    this.hopeless ||= fatal;
     if (fatal) this.#owner.hopeless(reason);
     this.#owner.changed();
   }

@@ -1,23 +1,24 @@
+import { detached } from "./ambient.ts";
 import type { BindingLike } from "./binding.ts";
 import { CallPool } from "./call-pool.ts";
-import type { CallPoolOptions } from "./call-pool.ts";
+import { channelChecks } from "./channel-options.ts";
+import type { ChannelOptions } from "./channel-options.ts";
+import { areFunctions, checkOptions, kindOf } from "./check.ts";
 import { createClient } from "./client.ts";
 import type { CallStarter } from "./client.ts";
+import { checkContract } from "./contract.ts";
 import type { Contract } from "./contract.ts";
 import { Dispatcher, logFailure } from "./dispatcher.ts";
-import type { HandlerFailure } from "./dispatcher.ts";
 import type { HandlerClass, ServeOptions } from "./serve-options.ts";
 import { toService } from "./service-check.ts";
 import type { BindingChoice } from "./end.ts";
 import type { Interceptor } from "./interceptor.ts";
 import { Lifecycle } from "./lifecycle.ts";
 
-/** How a channel behaves. Times are in milliseconds. */
-export interface ChannelOptions extends CallPoolOptions {
-  /** Run around every call of every client, the first outermost. */
-  readonly interceptors?: readonly Interceptor[];
-  /** Told of what handlers of callbacks throw and servers do not get to see. Default: `console.error`. */
-  readonly onError?: (error: unknown, failure: HandlerFailure) => void;
+/** What a client may have of its own. */
+export interface ClientOptions {
+  /** Run inside of the channel's own, the first outermost. */
+  readonly interceptors?: readonly Interceptor[] | undefined;
 }
 
 /**
@@ -41,6 +42,10 @@ export class Channel extends Lifecycle {
     options: ChannelOptions & { readonly binding: BindingLike | BindingChoice },
   ) {
     super();
+    if (options === undefined) throw new TypeError("a channel needs options, at least its binding");
+    checkOptions("channel option", options, channelChecks);
+    if (typeof address !== "string" && !Array.isArray(address))
+      throw new TypeError(`a channel needs an address or an array of them, not ${kindOf(address)}`);
     const addresses = typeof address === "string" ? [address] : [...new Set(address)];
     if (addresses.length === 0) throw new TypeError('a channel needs an address, for example "tcp://127.0.0.1:5555"');
     this.#interceptors = options.interceptors ?? [];
@@ -65,11 +70,13 @@ export class Channel extends Lifecycle {
 
   /** Begins to connect without waiting for the first call. Does not wait for a server; rejects if it cannot bind. */
   open(): Promise<void> {
-    return this.opened();
+    return detached(() => this.opened());
   }
 
-  /** A typed client of a contract. Clients are cheap, have no state of their own, and end with their channel. */
-  client<Client>(contract: Contract<Client>, options: { readonly interceptors?: readonly Interceptor[] } = {}): Client {
+  /** A typed client of a contract, TypeError for what is none. Clients are cheap, have no state of their own, and end with their channel. */
+  client<Client>(contract: Contract<Client>, options: ClientOptions = {}): Client {
+    checkContract(contract);
+    checkOptions("client option", options, { interceptors: areFunctions });
     const interceptors = [...this.#interceptors, ...(options.interceptors ?? [])];
     return createClient(this.#pool, contract, interceptors) as Client;
   }

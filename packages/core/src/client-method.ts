@@ -15,6 +15,8 @@ export interface ClientMethod {
   /** Flags of its CALL records that every call has. */
   readonly flags: number;
   readonly oneWay: boolean;
+  /** Carrying it out twice does no harm. */
+  readonly idempotent: boolean;
   readonly timeoutMs: number | undefined;
 }
 
@@ -29,6 +31,7 @@ export function clientMethod(contract: Contract, descriptor: MethodDescriptor): 
     clientStreams,
     serverStreams: kind === "server_stream" || kind === "bidi_stream",
     oneWay,
+    idempotent: options.idempotency !== undefined,
     flags:
       (clientStreams ? 0 : Flag.END | Flag.MESSAGE) |
       (options.idempotency ? Flag.IDEMPOTENT : 0) |

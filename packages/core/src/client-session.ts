@@ -83,8 +83,8 @@ export class ClientSession extends Session {
   }
 
   /** Ends all open calls, here and on the server. */
-  cancelAll(error: RpcError): void {
-    this.#outgoing.cancelAll(error);
+  cancelAll(errorOf: (call: ClientCall) => RpcError): void {
+    this.#outgoing.cancelAll(errorOf);
   }
 
   released(callId: number): void {

@@ -1,25 +1,22 @@
 import { clientMethod } from "./client-method.ts";
 import type { ClientCall } from "./caller.ts";
+import type { GivenCall, Settle } from "./call-owner.ts";
 import type { ClientMethod } from "./client-method.ts";
 import type { CallOptions } from "./call-options.ts";
-import { ContextItems } from "./context.ts";
+import { ContextItems, ContextKey } from "./context.ts";
 import { callMethods } from "./contract.ts";
 import type { Contract } from "./contract.ts";
 import { compose } from "./interceptor.ts";
-import type { Interceptor } from "./interceptor.ts";
+import { InterceptedStream, interceptedStream } from "./intercepted-stream.ts";
+import type { InterceptedCall, Interceptor } from "./interceptor.ts";
 import { Metadata } from "./metadata.ts";
-import type { RpcError } from "./rpc-error.ts";
-import { isPromiseLike, isStreamable } from "./stream.ts";
+import { isStreamable } from "./stream.ts";
 import type { ResponseStream } from "./stream.ts";
 
 /** The channel as its clients see it. */
 export interface CallStarter {
   deadlineOf(method: ClientMethod, options: CallOptions | undefined): number;
-  start(
-    method: ClientMethod,
-    given: { request: unknown; options: CallOptions | undefined; metadata: Metadata | undefined; deadlineMs: number },
-    settle?: { resolve(value: unknown): void; reject(error: RpcError): void },
-  ): ClientCall;
+  start(method: ClientMethod, given: GivenCall, settle?: Settle): ClientCall;
 }
 
 type Stub = (request: unknown, options?: CallOptions) => unknown;
@@ -43,21 +40,14 @@ export function createClient(
 
 function directStub(channel: CallStarter, method: ClientMethod): Stub {
   return (request, options) => {
+    const deadlineMs = channel.deadlineOf(method, options);
     const metadata = options?.metadata === undefined ? undefined : Metadata.from(options.metadata);
-    return invoke(channel, method, request, options, metadata);
+    return invoke(channel, method, { request, options, metadata, deadlineMs });
   };
 }
 
-function invoke(
-  channel: CallStarter,
-  method: ClientMethod,
-  request: unknown,
-  options: CallOptions | undefined,
-  metadata: Metadata | undefined,
-): unknown {
-  const deadlineMs = channel.deadlineOf(method, options);
-  checkRequest(method, request);
-  const given = { request, options, metadata, deadlineMs };
+function invoke(channel: CallStarter, method: ClientMethod, given: GivenCall): unknown {
+  checkRequest(method, given.request);
   if (method.serverStreams) return channel.start(method, given).responses;
   return new Promise<unknown>((resolve, reject) => {
     channel.start(method, given, { resolve, reject });
@@ -83,59 +73,39 @@ function nameOf(value: unknown): string {
   return value === null ? "null" : typeof value;
 }
 
+/** When the call must be over that interceptors are around, where its caller has said so. */
+const outerDeadline = new ContextKey<number>("zerobind deadline", Infinity);
+
 function interceptedStub(channel: CallStarter, method: ClientMethod, interceptors: readonly Interceptor[]): Stub {
   const { descriptor, path } = method;
-  const run = compose(interceptors, ({ request, options, metadata }) =>
-    invoke(channel, method, request, options, metadata),
-  );
+  const run = compose(interceptors, ({ request, options, metadata, items }) => {
+    const deadlineMs = Math.min(channel.deadlineOf(method, options), items.get(outerDeadline));
+    const given = { request, options, metadata: metadata.size > 0 ? metadata : undefined, deadlineMs };
+    const result = invoke(channel, method, given);
+    if (method.serverStreams) items.get(interceptedStream)?.opened(result as ResponseStream<unknown>);
+    return result;
+  });
   return (request, options) => {
-    channel.deadlineOf(method, options);
+    const deadlineMs = channel.deadlineOf(method, options);
     checkRequest(method, request);
     const metadata = options?.metadata === undefined ? new Metadata() : new Metadata(options.metadata);
-    const call = {
-      side: "client",
-      method: descriptor,
-      path,
-      request,
-      metadata,
-      options,
-      context: undefined,
-      items: new ContextItems(),
-    } as const;
-    return method.serverStreams ? asResponseStream(run(call)) : promised(() => run(call));
+    const items = new ContextItems();
+    if (options?.timeoutMs !== undefined || options?.deadline !== undefined) items.set(outerDeadline, deadlineMs);
+    const context = undefined;
+    const call = { side: "client", method: descriptor, path, request, metadata, options, context, items } as const;
+    if (!method.serverStreams) return promised(run, call);
+    const stream = new InterceptedStream(path);
+    items.set(interceptedStream, stream);
+    return stream.draw(() => run(call));
   };
 }
 
-async function promised(run: () => unknown): Promise<unknown> {
-  return await run();
-}
-
-/** What interceptors made of a stream, with the face that callers expect. */
-function asResponseStream(result: unknown): ResponseStream<unknown> {
-  if (isResponseStream(result)) return result;
-  const iterator = isPromiseLike(result)
-    ? iterateLater(result)
-    : (result as AsyncIterable<unknown>)[Symbol.asyncIterator]();
-  const leave = async (): Promise<IteratorResult<unknown>> => {
-    await iterator.return?.();
-    return { done: true, value: undefined };
-  };
-  const stream: ResponseStream<unknown> = {
-    next: () => iterator.next(),
-    return: leave,
-    cancel: () => void leave().catch(() => undefined),
-    [Symbol.asyncIterator]: () => stream,
-    async [Symbol.asyncDispose]() {
-      await leave();
-    },
-  };
-  return stream;
-}
-
-function isResponseStream(value: unknown): value is ResponseStream<unknown> {
-  return typeof value === "object" && value !== null && "cancel" in value && Symbol.asyncIterator in value;
-}
-
-async function* iterateLater(source: PromiseLike<unknown>): AsyncGenerator {
-  yield* (await source) as AsyncIterable<unknown>;
+/** What interceptors make of a single reply, as a promise; a promise of theirs is handed on as it is. */
+function promised(run: (call: InterceptedCall) => unknown, call: InterceptedCall): Promise<unknown> {
+  try {
+    const result = run(call);
+    return result instanceof Promise ? result : Promise.resolve(result);
+  } catch (thrown) {
+    return Promise.reject(thrown);
+  }
 }

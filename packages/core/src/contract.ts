@@ -1,3 +1,4 @@
+import { kindOf } from "./check.ts";
 import type { BinaryReader, BinaryWriter } from "./wire.ts";
 
 type Scalar = string | number | boolean | bigint | Date | Uint8Array | null | undefined;
@@ -90,6 +91,15 @@ export type HandlerOf<C> = C extends Contract<infer _Client, infer Handler> ? Ha
 /** `package.Service/Method`, the name of a method on the wire. */
 export function methodPath(contract: Contract, method: MethodDescriptor): string {
   return `${contract.typeName}/${method.name}`;
+}
+
+/** Throws TypeError for what is no contract, such as an import that is not there. */
+export function checkContract(contract: unknown): void {
+  const { typeName, methods } = (contract ?? {}) as Partial<Contract>;
+  if (typeof typeName === "string" && Array.isArray(methods)) return;
+  throw new TypeError(
+    `a contract is wanted, the constant that the code generator writes for a service, not ${kindOf(contract)}; is its import right?`,
+  );
 }
 
 /** All methods of a contract that clients may call; those of other patterns have their own stubs. */

@@ -2,7 +2,7 @@ import { checkStack } from "./binding.ts";
 import type { BindingLike, BindingStack, StackParts } from "./binding.ts";
 import type { CallOptions } from "./call-options.ts";
 import { Channel } from "./channel.ts";
-import type { ChannelOptions } from "./channel.ts";
+import type { ChannelOptions } from "./channel-options.ts";
 import type { CallStarter } from "./client.ts";
 import { clientMethod } from "./client-method.ts";
 import type { ClientMethod } from "./client-method.ts";

@@ -1,4 +1,6 @@
+import { callChecks } from "./call-options.ts";
 import type { CallOptions } from "./call-options.ts";
+import { checkOptions } from "./check.ts";
 import type { Peer } from "./context.ts";
 import { Metadata } from "./metadata.ts";
 
@@ -20,6 +22,7 @@ export async function full<Reply>(
   call: (options: CallOptions) => Promise<Reply>,
   options: CallOptions = {},
 ): Promise<FullReply<Reply>> {
+  checkOptions("call option", options, callChecks);
   let header = new Metadata();
   let trailer = new Metadata();
   let peer: Peer = { address: "" };

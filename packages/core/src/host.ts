@@ -3,11 +3,13 @@ import type { BindingLike } from "./binding.ts";
 import { Dispatcher, logFailure } from "./dispatcher.ts";
 import type { HandlerFailure } from "./dispatcher.ts";
 import type { Contract } from "./contract.ts";
+import { areFunctions, checkOptions, isCount, isFunction } from "./check.ts";
+import type { Checks } from "./check.ts";
 import type { Interceptor } from "./interceptor.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { toLimits } from "./limits.ts";
 import type { Limits } from "./limits.ts";
-import { EndCounters, checkAddress, endInfo, guarded, sessionTimes } from "./end.ts";
+import { EndCounters, checkAddress, endChecks, endInfo, guarded, sessionTimes } from "./end.ts";
 import type { BindingChoice, EndOptions } from "./end.ts";
 import type { HandlerClass, ServeOptions } from "./serve-options.ts";
 import { checkNeeds, toService } from "./service-check.ts";
@@ -26,18 +28,28 @@ export interface Endpoint {
 /** How a service host behaves. Times are in milliseconds. */
 export interface ServiceHostOptions extends EndOptions {
   /** Run around every handler, the first outermost. */
-  readonly interceptors?: readonly Interceptor[];
+  readonly interceptors?: readonly Interceptor[] | undefined;
   /** Calls of all sessions together that may run at once; more are answered RESOURCE_EXHAUSTED. Default 10,000. */
-  readonly maxConcurrentCalls?: number;
+  readonly maxConcurrentCalls?: number | undefined;
   /** Calls that wait, within their deadlines, for others to end; more are answered RESOURCE_EXHAUSTED. Default 1,000. */
-  readonly maxQueuedCalls?: number;
+  readonly maxQueuedCalls?: number | undefined;
   /** Sessions of all endpoints together; more are refused when they say hello. Default 10,000. */
-  readonly maxSessions?: number;
+  readonly maxSessions?: number | undefined;
   /** Calls with streams that one session may have open at once; more are answered RESOURCE_EXHAUSTED. Default 1,000. */
-  readonly maxStreamsPerSession?: number;
+  readonly maxStreamsPerSession?: number | undefined;
   /** Told of what handlers throw and callers do not get to see. Default: `console.error`. */
-  readonly onError?: (error: unknown, failure: HandlerFailure) => void;
+  readonly onError?: ((error: unknown, failure: HandlerFailure) => void) | undefined;
 }
+
+const hostChecks: Checks = {
+  ...endChecks,
+  interceptors: areFunctions,
+  maxConcurrentCalls: isCount,
+  maxQueuedCalls: isCount,
+  maxSessions: isCount,
+  maxStreamsPerSession: isCount,
+  onError: isFunction,
+};
 
 /**
  * Serves contracts on one or several addresses.
@@ -64,6 +76,7 @@ export class ServiceHost extends Lifecycle {
   /** TypeError for options that are out of their range. */
   constructor(options: ServiceHostOptions & { readonly binding: BindingLike | BindingChoice }) {
     super();
+    checkOptions("host option", options, hostChecks);
     const { binding, maxConcurrentCalls = 10_000, maxQueuedCalls } = options;
     const { maxSessions = 10_000, maxStreamsPerSession = 1_000 } = options;
     checkCount("maxSessions", maxSessions, 1);

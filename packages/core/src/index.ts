@@ -1,6 +1,9 @@
 // For applications.
 export { Channel } from "./channel.ts";
-export type { ChannelOptions } from "./channel.ts";
+export type { ClientOptions } from "./channel.ts";
+export type { ChannelOptions } from "./channel-options.ts";
+export type { Balance } from "./balance.ts";
+export type { RetryBudget, RetryPolicy } from "./retry.ts";
 export { ServiceHost } from "./host.ts";
 export type { Endpoint, ServiceHostOptions } from "./host.ts";
 export { partial } from "./service-check.ts";

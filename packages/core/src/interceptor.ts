@@ -26,6 +26,21 @@ export interface InterceptedCall {
  * (`next({ ...call, request })`), answer in its place, or try again. What it returns has the shape of the method: a
  * promise of the reply, or an async iterable of replies where the method streams them.
  *
+ * One that looks at each message of a stream is a generator around it. Leaving or cancelling the stream ends the call at
+ * once, also while the generator waits; it then sees the end of what it reads, or CANCELLED, and runs its `finally`:
+ *
+ *     const noting: Interceptor = async function* (call, next) {
+ *       for await (const reply of next(call) as AsyncIterable<unknown>) {
+ *         note(call.path, reply);
+ *         yield reply;
+ *       }
+ *     };
+ *
+ * (For methods with a single reply it would `return await next(call)`; `call.method.kind` tells them apart.)
+ *
+ * On the client, the time that a caller gives counts from its call, whatever the interceptors do with it; they may
+ * shorten it by `options`. Times that a method or a channel has by default count from `next`.
+ *
  * The first interceptor of a list is the outermost. They are composed once, when the client is made or the service is
  * served; without any, calls pay nothing.
  */

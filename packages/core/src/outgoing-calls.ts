@@ -132,8 +132,8 @@ export class OutgoingCalls implements CallerPort {
   }
 
   /** Ends all open calls, here and at the peer. */
-  cancelAll(error: RpcError): void {
-    for (const call of [...this.#calls.values()]) call.failHere(error);
+  cancelAll(errorOf: (call: ClientCall) => RpcError): void {
+    for (const call of [...this.#calls.values()]) call.failHere(errorOf(call));
   }
 
   /** Takes all calls out, since the session is over; `lost` must be called for each. */

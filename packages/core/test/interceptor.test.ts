@@ -1,6 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { ContextKey, Metadata, RpcError, Status, binding, memory } from "@zerobind/core";
-import type { Interceptor } from "@zerobind/core";
+import type { Interceptor, ResponseStream } from "@zerobind/core";
 import { collect, openPair } from "./support/pair.ts";
 import { failureOf } from "./support/failure.ts";
 
@@ -17,7 +17,121 @@ const noting =
     return reply;
   };
 
+/** Passes a stream on, message by message. */
+const passing: Interceptor = async function* (call, next) {
+  yield* next(call) as AsyncIterable<unknown>;
+};
+
+describe("streams with interceptors", () => {
+  const endings: Record<string, (stream: ResponseStream<unknown>, controller: AbortController) => unknown> = {
+    cancel: (stream) => stream.cancel("enough"),
+    return: (stream) => stream.return(),
+    dispose: (stream) => stream[Symbol.asyncDispose](),
+    signal: (_, controller) => controller.abort("enough"),
+  };
+
+  test.each(["cancel", "return", "dispose", "signal"])(
+    "end at once on both ends by %s, while they wait",
+    async (how) => {
+      await using pair = await openPair(under, { channel: { interceptors: [passing, passing] } });
+      const aborted = pair.service.next("aborted");
+      const left = pair.service.next("left");
+      const controller = new AbortController();
+      const stream = pair.client.count({ count: 2, intervalMs: 60_000 }, { signal: controller.signal });
+      expect(await stream.next()).toEqual({ done: false, value: { value: 0n } });
+      const pending = stream.next().catch((error: unknown) => error);
+      await endings[how]!(stream, controller);
+      const outcome = await pending;
+      if (how === "cancel" || how === "signal") expect(outcome).toMatchObject({ code: Status.CANCELLED });
+      else expect(outcome).toEqual({ done: true, value: undefined });
+      expect(await stream.next()).toEqual({ done: true, value: undefined });
+      expect(await aborted).toMatchObject({ code: Status.CANCELLED });
+      await left;
+    },
+  );
+
+  test("end at once although their interceptor has not begun the call, which then never runs", async () => {
+    let go!: () => void;
+    const ready = new Promise<void>((resolve) => (go = resolve));
+    const late: Interceptor = async (call, next) => (await ready, next(call));
+    await using pair = await openPair(under, { channel: { interceptors: [late] } });
+    const stream = pair.client.count({ count: 3 });
+    const pending = stream.next();
+    await stream.return();
+    expect(await pending).toEqual({ done: true, value: undefined });
+    go();
+    await pair.client.ping({});
+    expect(pair.service.entered.get("count")).toBeUndefined();
+  });
+
+  test("an interceptor's own error comes from the stream, wherever it is thrown", async () => {
+    const denied = new RpcError(Status.PERMISSION_DENIED, "no");
+    const refusals: Interceptor[] = [
+      () => {
+        throw denied;
+      },
+      () => Promise.reject(denied),
+      // eslint-disable-next-line require-yield -- it throws before it would
+      async function* () {
+        throw denied;
+      },
+    ];
+    for (const interceptor of refusals) {
+      await using pair = await openPair(under, { channel: { interceptors: [interceptor] } });
+      expect(await failureOf(collect(pair.client.count({ count: 1 })))).toBe(denied);
+    }
+    await using pair = await openPair(under, { channel: { interceptors: [() => 5] } });
+    await expect(pair.client.count({ count: 1 }).next()).rejects.toThrow(
+      /interceptor of test\.v1\.Behavior\/Count must return an AsyncIterable/,
+    );
+  });
+
+  test("a ReadableStream may take the place of the replies", async () => {
+    const own: Interceptor = () =>
+      new ReadableStream({
+        start(controller) {
+          controller.enqueue({ value: 7n });
+          controller.close();
+        },
+      });
+    await using pair = await openPair(under, { channel: { interceptors: [own] } });
+    expect(await collect(pair.client.count({}))).toEqual([{ value: 7n }]);
+  });
+});
+
 describe("interceptors", () => {
+  test("that hand on a promise cost no other", async () => {
+    let made: unknown;
+    const watching: Interceptor = (call, next) => (made = next(call));
+    await using pair = await openPair(under, { channel: { interceptors: [watching] } });
+    const reply = pair.client.ping({});
+    expect(reply).toBe(made);
+    await reply;
+  });
+
+  test("do not stretch the time that the caller gave, and may shorten it", async () => {
+    const again: Interceptor = async (call, next) => {
+      for (;;) {
+        try {
+          return await next(call);
+        } catch (error) {
+          if ((error as RpcError).code !== Status.UNKNOWN) throw error;
+        }
+      }
+    };
+    await using pair = await openPair(under, { channel: { interceptors: [again] } });
+    const started = performance.now();
+    expect(await failureOf(pair.client.fail({ message: "x" }, { timeoutMs: 60 }))).toMatchObject({
+      code: Status.DEADLINE_EXCEEDED,
+    });
+    expect(performance.now() - started).toBeLessThan(5_000);
+    const hasty: Interceptor = (call, next) => next({ ...call, options: { ...call.options, timeoutMs: 20 } });
+    await using other = await openPair(under, { channel: { interceptors: [hasty] } });
+    expect(await failureOf(other.client.echo({ delayMs: 9_000 }, { timeoutMs: 8_000 }))).toMatchObject({
+      code: Status.DEADLINE_EXCEEDED,
+    });
+  });
+
   test("run around a call on both ends, the first outermost", async () => {
     const log: string[] = [];
     await using pair = await openPair(under, {

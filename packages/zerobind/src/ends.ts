@@ -11,9 +11,9 @@ import { defaultBindings } from "./default-binding.ts";
 /** How messages travel; by default what the scheme of the address says. */
 interface WithBinding {
   /** One binding for all addresses, or a function that chooses by address. Default: ZeroMQ, or memory for `memory://`. */
-  readonly binding?: BindingLike | BindingChoice;
+  readonly binding?: BindingLike | BindingChoice | undefined;
   /** Options of the ZeroMQ transport, for example `{ insecure: true }`; for the default binding only. */
-  readonly zeromq?: ZeromqOptions;
+  readonly zeromq?: ZeromqOptions | undefined;
 }
 
 /** How a channel behaves. */
@@ -25,13 +25,26 @@ export type ServiceHostOptions = CoreServiceHostOptions & WithBinding;
 /** A channel that finds its binding by the scheme of its address. See the class it extends. */
 export class Channel extends CoreChannel {
   constructor(address: string | readonly string[], options: ChannelOptions = {}) {
-    super(address, { binding: defaultBindings(options.zeromq), ...options });
+    super(address, withBinding(options));
   }
 }
 
 /** A service host that finds its bindings by the schemes of its addresses. See the class it extends. */
 export class ServiceHost extends CoreServiceHost {
   constructor(options: ServiceHostOptions = {}) {
-    super({ binding: defaultBindings(options.zeromq), ...options });
+    super(withBinding(options));
   }
+}
+
+/** The options of core's ends: with the default binding unless another is given. */
+function withBinding<Options extends WithBinding>(options: Options) {
+  // What is no object is explained by the class that gets it.
+  if (typeof options !== "object" || (options as unknown) === null) return options as never;
+  const { zeromq, binding, ...rest } = options;
+  if (binding === undefined) return { ...rest, binding: defaultBindings(zeromq) };
+  if (zeromq !== undefined)
+    throw new TypeError(
+      "the option zeromq is for the default binding; give it to zeromq(...) inside of binding instead",
+    );
+  return { ...rest, binding };
 }

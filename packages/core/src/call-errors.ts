@@ -1,0 +1,79 @@
+import type { ParentCall } from "./ambient.ts";
+import { RpcError, isRpcError } from "./rpc-error.ts";
+import { Status } from "./status.ts";
+import { now } from "./timer-wheel.ts";
+
+/** How a call is named in its errors: `package.Service/Method at tcp://…`. The texts below go on from there. */
+type Where = string;
+
+/** The call was cancelled, by its caller or since the call has ended that it was made for. */
+export function cancelled(where: Where, reason: unknown, parent: ParentCall | undefined): RpcError {
+  if (parent?.signal.aborted && parent.signal.reason === reason) return parentEnded(where, parent.path, reason);
+  return new RpcError(Status.CANCELLED, `${where} was cancelled by its caller${because(reason)}`, { cause: reason });
+}
+
+function parentEnded(where: Where, parent: string, reason: unknown): RpcError {
+  const isLate = isRpcError(reason) && reason.code === Status.DEADLINE_EXCEEDED;
+  const why = isRpcError(reason) ? `: ${reason.message}` : "";
+  const text = isLate
+    ? `${where} was ended by the deadline of its parent call ${parent}, whose handler made it`
+    : `${where} was cancelled with its parent call ${parent}, whose handler made it${why}`;
+  return new RpcError(isLate ? Status.DEADLINE_EXCEEDED : Status.CANCELLED, text, { cause: reason });
+}
+
+/**
+ * The deadline has passed: the call's own, or the one of its parent, and `missing` says what the call was still waiting
+ * for where it was not on its way.
+ */
+export function deadlinePassed(
+  where: Where,
+  { startedMs, deadlineMs }: { readonly startedMs: number; readonly deadlineMs: number },
+  parent: ParentCall | undefined,
+  missing: string | undefined,
+): RpcError {
+  const whose = parent?.deadlineMs === deadlineMs ? `the deadline of its parent call ${parent.path}` : "its deadline";
+  if (deadlineMs <= startedMs) {
+    const text = `${where} was not sent: ${whose} had already passed when it was made; give it more time (timeoutMs)`;
+    return new RpcError(Status.DEADLINE_EXCEEDED, text);
+  }
+  const state = missing ?? "the server had not answered";
+  return new RpcError(
+    Status.DEADLINE_EXCEEDED,
+    `${where} did not end within ${whose} of ${shortMs(deadlineMs - startedMs)} ms; after ${shortMs(now() - startedMs)} ms ${state}`,
+  );
+}
+
+function shortMs(ms: number): number {
+  return ms < 10 ? Math.ceil(ms * 10) / 10 : Math.round(ms);
+}
+
+/** The session of the call is gone. */
+export function connectionLost(where: Where, reason: string, unsent: boolean, idempotent: boolean): RpcError {
+  const unknown = "whether it was carried out is not known";
+  const sent = idempotent ? unknown : `${unknown}, so it was not tried again (see the option retry)`;
+  const known = unsent ? "it had not been sent" : sent;
+  return new RpcError(Status.UNAVAILABLE, `${where}: ${reason}; ${known}`);
+}
+
+/** The request cannot be sent, as `problem` says; what an encoder says in its own words stays as it is. */
+export function unsendable(where: Where, thrown: unknown, problem: RpcError): RpcError {
+  if (thrown === problem) return problem;
+  return new RpcError(problem.code, `${where} was not sent: ${problem.message}`, { cause: problem.cause });
+}
+
+/** The channel was closed, and the call was still open. */
+export function channelClosed(where: Where, graceful: boolean): RpcError {
+  const why = graceful
+    ? "its channel was closed, and the call had not ended within the time for that (the channel's drainTimeoutMs)"
+    : "its channel was aborted";
+  return new RpcError(Status.CANCELLED, `${where} was cancelled: ${why}`);
+}
+
+/** What an abort was given as its reason, where that is a text worth showing. */
+function because(reason: unknown): string {
+  if (reason === undefined || isRpcError(reason)) return "";
+  if (typeof reason === "string") return `: ${reason}`;
+  const { name, message } = (typeof reason === "object" && reason !== null ? reason : {}) as Partial<Error>;
+  // The runtime's own words for "no reason" say nothing that is not said already.
+  return typeof message === "string" && message !== "" && name !== "AbortError" ? `: ${message}` : "";
+}

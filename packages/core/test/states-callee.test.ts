@@ -92,14 +92,28 @@ const events: Record<string, (at: Situation) => RawRecord[] | undefined> = {
   CANCEL: () => [{ type: RecordType.CANCEL, callId: id, aux: 1 }],
   "a CALL with the same id": () => [call(id, path("Echo"), { flags: 0 })],
   "a malformed record": () => [{ type: 200 }],
-  "HELLO again": ({ peer }) => void peer.send(batch(0, hello())),
+  "HELLO again": ({ peer }) => {
+    peer.send(batch(0, hello()));
+  },
   "the deadline passes": () => undefined,
-  "the connection is lost": ({ peer }) => void peer.hangUp(),
-  "the host closes": ({ host }) => void host.close(),
-  "the host aborts": ({ host }) => void host.abort(),
-  "the handler is done": ({ handler }) => void handler.finish(),
-  "the handler throws NOT_FOUND": ({ handler }) => void handler.finish(new RpcError(Status.NOT_FOUND, "no")),
-  "the handler throws an Error": ({ handler }) => void handler.finish(new Error("secret")),
+  "the connection is lost": ({ peer }) => {
+    peer.hangUp();
+  },
+  "the host closes": ({ host }) => {
+    void host.close();
+  },
+  "the host aborts": ({ host }) => {
+    host.abort();
+  },
+  "the handler is done": ({ handler }) => {
+    handler.finish();
+  },
+  "the handler throws NOT_FOUND": ({ handler }) => {
+    handler.finish(new RpcError(Status.NOT_FOUND, "no"));
+  },
+  "the handler throws an Error": ({ handler }) => {
+    handler.finish(new Error("secret"));
+  },
 };
 
 /** How the peer sees the call: the name of its status, `malformed`, or nothing. */

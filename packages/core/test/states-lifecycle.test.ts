@@ -88,7 +88,10 @@ const acts = byName(
   {
     open: (subject: Subject) => subject.open(),
     close: ({ it }: Subject) => it.close(),
-    abort: ({ it }: Subject) => Promise.resolve(it.abort()),
+    abort({ it }: Subject) {
+      it.abort();
+      return Promise.resolve();
+    },
     dispose: ({ it }: Subject) => it[Symbol.asyncDispose](),
   },
 );

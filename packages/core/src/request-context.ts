@@ -155,9 +155,8 @@ export class ServerCall extends CallHalf implements OperationContext {
 
   /** One record of the caller about this call. */
   receive(batch: BatchReader): void {
-    if (batch.type === RecordType.CANCEL) {
-      this.abort(whyCancelled(batch.aux));
-    } else if (batch.type === RecordType.CREDIT) this.onCredit(batch);
+    if (batch.type === RecordType.CANCEL) this.abort(whyCancelled(batch.aux));
+    else if (batch.type === RecordType.CREDIT) this.onCredit(batch);
     else if (this.#halfClosed)
       this.failHere(new RpcError(Status.INTERNAL, `the caller of ${this.path} said more after its end`));
     else if (this.receivePayload(batch) && (batch.flags & Flag.END) !== 0 && (batch.flags & Flag.MORE) === 0)
@@ -273,13 +272,8 @@ export class ServerCall extends CallHalf implements OperationContext {
     else if (error) this.#sendStatus(error);
     else {
       const body: [AnyMessageType, unknown] | undefined = value === undefined ? undefined : [this.outboundType, value];
-      const bytes = this.record(
-        RecordType.END,
-        body ? Flag.END | Flag.MESSAGE : Flag.END,
-        Status.OK,
-        this.#endMeta(),
-        body,
-      );
+      const flags = body ? Flag.END | Flag.MESSAGE : Flag.END;
+      const bytes = this.record(RecordType.END, flags, Status.OK, this.#endMeta(), body);
       // A reply that cannot be encoded has already been answered by its error.
       if (bytes < 0) return;
       this.status = "replied";

@@ -131,9 +131,14 @@ export class RawPeer implements AsyncDisposable {
     return this.#state.links.length;
   }
 
-  /** Ends the newest link. */
-  hangUp(): void {
-    this.#state.links.at(-1)!.close();
+  /** Ends a link, counted from the first; the newest unless it is said which. */
+  hangUp(index = -1): void {
+    this.#state.links.at(index)!.close();
+  }
+
+  /** Sends frames on a link, counted from the first. */
+  sendOn(index: number, ...frames: Uint8Array[]): void {
+    this.#state.links.at(index)!.send(frames);
   }
 
   /** Makes whoever waits look again. */

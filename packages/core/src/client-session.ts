@@ -154,7 +154,7 @@ export class ClientSession extends Session implements CallerPort {
     this.#owner.over(this, reason, this.#fatal);
     for (const call of calls) {
       const { sentBatchNumber } = this.outbox;
-      call.lost(reason, call.batchNumber > sentBatchNumber || this.outbox.holdsOpening(call.id));
+      call.lost(reason, call.batchNumber > sentBatchNumber || this.outbox.backlog.holdsOpening(call.id));
     }
   }
 

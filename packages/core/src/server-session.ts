@@ -90,7 +90,7 @@ export class ServerSession extends Session implements CalleeOwner {
   finished(call: ServerCall): void {
     if (this.#calls.get(call.id) !== call) return;
     this.#calls.delete(call.id);
-    if (this.outbox.holds(call.id)) this.#leaving.add(call.id);
+    if (this.outbox.isHolding && this.outbox.holds(call.id)) this.#leaving.add(call.id);
     this.#owner.released(call.operation);
   }
 
@@ -198,7 +198,8 @@ export class ServerSession extends Session implements CalleeOwner {
   #call(batch: BatchReader): void {
     const id = batch.callId;
     if ((id & 1) === 0) throw new WireError("calls of a client have odd ids");
-    if (this.#calls.has(id) || this.#leaving.has(id)) throw new WireError("the id of an open call was used again");
+    if (this.#calls.has(id) || (this.#leaving.size > 0 && this.#leaving.has(id)))
+      throw new WireError("the id of an open call was used again");
     const { operation, metadata } = this.#head(batch);
     if (operation instanceof RpcError) return this.#reject(batch, operation);
     if (this.#owner.draining) return this.#refuseCall(batch, Status.UNAVAILABLE, "the server is going away");

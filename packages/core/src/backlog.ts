@@ -35,6 +35,11 @@ export class Backlog {
     return this.#queues.size;
   }
 
+  /** Whether nothing waits, and nothing is under way in fragments. */
+  get isEmpty(): boolean {
+    return this.#queues.size === 0 && this.#begun.size === 0;
+  }
+
   has(callId: number): boolean {
     return this.#queues.has(callId);
   }

@@ -266,7 +266,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     if (this.#session && this.batchNumber !== 0) {
       // Before the end, which makes room for another call: the server must hear of the room first.
       const { outbox } = this.#session;
-      const isUnheard = outbox.holdsOpening(this.id);
+      const isUnheard = outbox.backlog.holdsOpening(this.id);
       outbox.forget(this.id, true);
       const aux = error.code === Status.DEADLINE_EXCEEDED ? Status.DEADLINE_EXCEEDED : Status.CANCELLED;
       if (!isUnheard) this.record(RecordType.CANCEL, 0, aux);

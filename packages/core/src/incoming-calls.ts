@@ -69,7 +69,8 @@ export class IncomingCalls implements CalleeOwner {
     const id = batch.callId;
     if ((id & 1) !== this.#parity || id === 0)
       throw new WireError(`the calls of this peer have ${this.#parity === 1 ? "odd" : "even"} ids`);
-    if (this.#calls.has(id) || this.#leaving.has(id)) throw new WireError("the id of an open call was used again");
+    if (this.#calls.has(id) || (this.#leaving.size > 0 && this.#leaving.has(id)))
+      throw new WireError("the id of an open call was used again");
     const { operation, metadata } = this.#head(batch);
     if (operation instanceof RpcError) return this.#reject(batch, operation);
     if (this.#owner.draining) return this.#refuse(batch, operation);
@@ -100,7 +101,8 @@ export class IncomingCalls implements CalleeOwner {
   finished(call: ServerCall): void {
     if (this.#calls.get(call.id) !== call) return;
     this.#calls.delete(call.id);
-    if (this.#session.outbox.holds(call.id)) this.#leaving.add(call.id);
+    const { outbox } = this.#session;
+    if (outbox.isHolding && outbox.holds(call.id)) this.#leaving.add(call.id);
     const { operation } = call;
     if (operation.serverStreams || operation.clientStreams) this.#streams -= 1;
     if (operation.oneWay) {

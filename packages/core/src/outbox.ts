@@ -35,14 +35,14 @@ export class Outbox {
   /** The last batch that the link took. */
   sentBatchNumber = 0;
 
+  readonly window: SendWindow = new SendWindow();
+  readonly backlog: Backlog = new Backlog();
   readonly #port: OutboxPort;
   readonly #bodies: BodyWriter;
   readonly #flushAtEnd = (): void => {
     this.#scheduled = false;
     this.flush();
   };
-  readonly #window = new SendWindow();
-  readonly #backlog = new Backlog();
   #writer: BatchWriter | undefined;
   #count = 0;
   #attachments: Uint8Array[] = [];
@@ -66,17 +66,12 @@ export class Outbox {
 
   /** Whether anything still waits for credit or its turn. */
   get isHolding(): boolean {
-    return this.#backlog.size > 0;
+    return this.backlog.size > 0;
   }
 
   /** Whether something large waits or may still be on its way: the peer has not granted all of it anew. */
   get isOwed(): boolean {
-    return this.#backlog.size > 0 || this.#window.isOwed;
-  }
-
-  /** Begins to count: from the next batch on, the peer takes so many bytes before it grants more. */
-  limit(windowBytes: number): void {
-    this.#window.limit(windowBytes);
+    return this.backlog.size > 0 || this.window.isOwed;
   }
 
   /**
@@ -88,43 +83,37 @@ export class Outbox {
     if (this.#encoding) return this.#writeAside(record);
     const writer = (this.#writer ??= BatchWriter.take());
     const start = writer.skip(recordHeaderBytes);
-    try {
-      const bodyLength = this.#encode(writer, start, record);
-      // What is encoded may run code of the program, which may have ended the session.
-      if (this.#writer !== writer) return 0;
-      this.#place(writer, record, start, this.#metaLength, bodyLength);
-      return bodyLength;
-    } finally {
-      if (this.#asides.length > 0) this.#placeAsides();
-    }
+    this.#encoding = true;
+    const bodyLength = this.#encode(writer, start, record, false);
+    this.#encoding = false;
+    // What is encoded may run code of the program, which may have ended the session.
+    if (this.#writer === writer) this.#place(writer, record, start, this.#metaLength, bodyLength);
+    if (this.#asides.length > 0) this.#placeAsides();
+    return bodyLength;
   }
 
   /** Whether records of a call still wait; more of the same call should wait, too. */
   holds(callId: number): boolean {
-    return this.#backlog.has(callId);
-  }
-
-  /** Whether all of a call still waits, so that the peer has not heard of it. */
-  holdsOpening(callId: number): boolean {
-    return this.#backlog.holdsOpening(callId);
+    return this.backlog.has(callId);
   }
 
   /** Forgets what of a call still waits; `peerKnows` that the call is over, and keeps no fragments of it. */
   forget(callId: number, peerKnows: boolean): void {
-    this.#backlog.drop(callId, peerKnows);
-    if (this.#full) this.#relieve();
+    if (this.backlog.isEmpty) return;
+    this.backlog.drop(callId, peerKnows);
+    this.#relieve();
   }
 
   /** The peer has read as many bytes and grants them anew. */
   grant(bytes: number): void {
-    this.#window.grant(bytes);
-    if (this.#backlog.size > 0) this.#schedule();
+    this.window.grant(bytes);
+    if (this.backlog.size > 0) this.#schedule();
   }
 
   /** Sends what is written; called by itself at the end of each turn. */
   flush(): void {
     if (this.#encoding) return this.#schedule();
-    if (this.#backlog.size > 0 && !this.#closed) this.#releaseHeld();
+    if (this.backlog.size > 0 && !this.#closed) this.#releaseHeld();
     const writer = this.#writer;
     if (writer === undefined || this.#count === 0) return;
     const batch = writer.batch(this.#count, this.tag);
@@ -132,13 +121,13 @@ export class Outbox {
     this.#writer = undefined;
     this.#count = 0;
     writer.release();
-    this.#window.spend(batch.byteLength, frames.length > 1);
+    this.window.spend(batch.byteLength, frames.length > 1);
     if (frames.length > 1) this.#attachments = [];
     const number = this.batchNumber++;
     if (this.#port.send(frames)) this.sentBatchNumber = number;
     else this.#port.sendFailed();
-    if (this.#window.bytes < -slackBytes - this.maxFragmentBytes) this.#tellOverrun();
-    if (this.#backlog.size > 0 && this.#window.bytes > 0 && !this.#scheduled) {
+    if (this.window.bytes < -slackBytes - this.maxFragmentBytes) this.#tellOverrun();
+    if (this.backlog.size > 0 && this.window.bytes > 0 && !this.#scheduled) {
       this.#scheduled = true;
       inNextTurn(this.#flushAtEnd);
     }
@@ -152,7 +141,7 @@ export class Outbox {
     this.#count = 0;
     this.#attachments = [];
     this.#asides = [];
-    this.#backlog.clear();
+    this.backlog.clear();
     this.#full = false;
   }
 
@@ -163,10 +152,8 @@ export class Outbox {
   }
 
   /** Encodes meta and body behind the room for the header; returns the size of the body and leaves that of the meta. */
-  #encode(writer: BatchWriter, start: number, record: OutgoingRecord): number {
+  #encode(writer: BatchWriter, start: number, record: OutgoingRecord, isAside: boolean): number {
     const { metaType, bodyType } = record;
-    const wasEncoding = this.#encoding;
-    this.#encoding = true;
     try {
       if (metaType !== undefined) metaType.encode(record.meta, writer);
       const metaLength = writer.position - start - recordHeaderBytes;
@@ -174,15 +161,18 @@ export class Outbox {
       this.#metaLength = metaLength;
       const bodyLength = writer.position - start - recordHeaderBytes - metaLength;
       if (bodyLength > this.maxMessageBytes) throw new TooLargeError(bodyLength);
-      const isReply = record.type === RecordType.END && bodyLength > 0;
+      // Replies that need not wait may leave even when much waits.
+      const isReply = bodyLength > 0 && record.type === RecordType.END;
       if (this.#full && isReply && (bodyLength > attachBytes || !this.#mayLeave(record)))
-        throw new FullError(this.#backlog.bytes);
+        throw new FullError(this.backlog.bytes);
       return bodyLength;
     } catch (error) {
       writer.truncate(start);
+      if (!isAside) {
+        this.#encoding = false;
+        this.#placeAsides();
+      }
       throw error;
-    } finally {
-      this.#encoding = wasEncoding;
     }
   }
 
@@ -191,7 +181,7 @@ export class Outbox {
     const writer = BatchWriter.take();
     try {
       const start = writer.skip(recordHeaderBytes);
-      const bodyLength = this.#encode(writer, start, record);
+      const bodyLength = this.#encode(writer, start, record, true);
       const metaLength = this.#metaLength;
       this.#asides.push({ record, bytes: writer.cut(start), metaLength, bodyLength });
       return bodyLength;
@@ -210,20 +200,30 @@ export class Outbox {
   }
 
   #mayLeave({ type, callId }: OutgoingRecord): boolean {
-    if ((credited & (1 << type)) === 0) return true;
-    const backlog = this.#backlog;
-    return this.#window.bytes > 0 && (backlog.size === 0 || (backlog.starved === 0 && !backlog.has(callId)));
+    const backlog = this.backlog;
+    if (this.window.bytes > 0 && (backlog.size === 0 || (backlog.starved === 0 && !backlog.has(callId)))) return true;
+    return (credited & (1 << type)) === 0;
   }
 
   /** Lets an encoded record leave with the batch, or holds it. */
   #place(writer: BatchWriter, record: OutgoingRecord, start: number, metaLength: number, bodyLength: number): void {
-    const { type, flags, callId, aux } = record;
-    const backlog = this.#backlog;
     const mayLeave = this.#mayLeave(record);
-    if (mayLeave && bodyLength <= attachBytes && metaLength < longMeta) {
-      writer.recordHeader(start, type, flags, metaLength, callId, aux);
-      return this.#wrote(writer);
-    }
+    if (!mayLeave || bodyLength > attachBytes || metaLength >= longMeta)
+      return this.#placeLarge(writer, record, start, metaLength, bodyLength, mayLeave);
+    writer.recordHeader(start, record.type, record.flags, metaLength, record.callId, record.aux);
+    this.#wrote(writer);
+  }
+
+  /** Moves the body into attachments of at most one fragment each, and sends or holds them. */
+  #placeLarge(
+    writer: BatchWriter,
+    { type, flags, callId, aux }: OutgoingRecord,
+    start: number,
+    metaLength: number,
+    bodyLength: number,
+    mayLeave: boolean,
+  ): void {
+    const backlog = this.backlog;
     const attached = bodyLength > attachBytes || (metaLength >= longMeta && bodyLength > 0);
     const body = attached ? writer.cut(start + recordHeaderBytes + metaLength) : undefined;
     const isCut = body !== undefined && body.byteLength > this.maxFragmentBytes;
@@ -254,25 +254,25 @@ export class Outbox {
   }
 
   #hold(callId: number, record: HeldRecord): void {
-    const backlog = this.#backlog;
+    const backlog = this.backlog;
     backlog.add(callId, record);
     if (backlog.bytes >= this.maxHeldBytes) this.#full = true;
     if (backlog.bytes > this.maxHeldBytes + this.maxMessageBytes + slackBytes) this.#tellOverrun();
-    if (this.#window.bytes > 0) this.#schedule();
+    if (this.window.bytes > 0) this.#schedule();
   }
 
   #attach(attachment: Uint8Array): void {
-    this.#window.spend(attachment.byteLength, true);
+    this.window.spend(attachment.byteLength, true);
     this.#attachments.push(attachment);
   }
 
   /** One held record of each call in turn, up to about one fragment a batch. */
   #releaseHeld(): void {
     let budget = this.maxFragmentBytes;
-    for (const callId of this.#backlog.calls()) {
+    for (const callId of this.backlog.calls()) {
       const pendingBytes = this.#writer?.position ?? 0;
-      if (budget <= 0 || this.#count >= flushRecords || this.#window.bytes <= pendingBytes) break;
-      const record = this.#backlog.take(callId);
+      if (budget <= 0 || this.#count >= flushRecords || this.window.bytes <= pendingBytes) break;
+      const record = this.backlog.take(callId);
       if (!record) continue;
       (this.#writer ??= BatchWriter.take()).raw(record.head);
       this.#count += 1;
@@ -281,13 +281,13 @@ export class Outbox {
         this.#attach(record.attachment);
         budget -= record.attachment.byteLength;
       }
-      if (!this.#backlog.has(callId)) this.#port.released(callId);
+      if (!this.backlog.has(callId)) this.#port.released(callId);
     }
     this.#relieve();
   }
 
   #relieve(): void {
-    if (!this.#full || this.#backlog.bytes * 2 > this.maxHeldBytes) return;
+    if (!this.#full || this.backlog.bytes * 2 > this.maxHeldBytes) return;
     this.#full = false;
     queueMicrotask(() => this.#port.relieved());
   }

@@ -147,6 +147,6 @@ export class OutgoingCalls implements CallerPort {
   lose(calls: readonly ClientCall[], reason: string): void {
     const { outbox } = this;
     for (const call of calls)
-      call.lost(reason, call.batchNumber > outbox.sentBatchNumber || outbox.holdsOpening(call.id));
+      call.lost(reason, call.batchNumber > outbox.sentBatchNumber || outbox.backlog.holdsOpening(call.id));
   }
 }

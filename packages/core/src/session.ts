@@ -192,7 +192,7 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
       Math.min(this.limits.maxFragmentBytes, this.peerLimits.maxFragmentBytes),
       attachBytes,
     );
-    this.outbox.limit(this.peerLimits.sessionWindowBytes);
+    this.outbox.window.limit(this.peerLimits.sessionWindowBytes);
     this.#takenBytes = 0;
   }
 
@@ -219,7 +219,9 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     // However many PINGs came, one answer says it all.
     if (this.#pinged !== undefined) this.writeControl(RecordType.PONG, 0, this.#pinged);
     this.#pinged = undefined;
-    for (const { byteLength } of frames) this.#takenBytes += byteLength;
+    let bytes = 0;
+    for (let index = 0; index < frames.length; index++) bytes += frames[index]!.byteLength;
+    this.#takenBytes += bytes;
     if (this.#takenBytes * 2 < this.limits.sessionWindowBytes) return;
     this.writeControl(RecordType.CREDIT, 0, this.#takenBytes);
     this.#takenBytes = 0;

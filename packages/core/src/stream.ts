@@ -192,28 +192,26 @@ export async function pump(source: unknown, sink: StreamSink): Promise<boolean> 
   const iterator = iterate(source);
   sink.draws(iterator);
   if (sink.ended) return false;
-  for (let taken = 1; ; taken++) {
-    if (taken % lookEvery === 0) await yieldByTime();
-    let done: boolean;
-    let value: unknown;
-    try {
+  try {
+    for (let taken = 1; ; taken++) {
+      if (taken % lookEvery === 0) await yieldByTime();
       const next: unknown = iterator.next();
       const result = checkResult(isPromiseLike(next) ? await next : next);
       if (sink.ended) return false;
-      done = Boolean(result.done);
-      if (done) sink.draws(undefined);
-      else value = result.value;
-    } catch (thrown) {
-      // A source that has thrown is over, and is not closed.
-      if (!sink.ended) sink.draws(undefined);
-      throw thrown;
+      if (result.done) break;
+      const { value } = result;
+      for (let full = sink.writable(); full; full = sink.writable()) await full;
+      if (sink.ended) return false;
+      sink.write(value);
+      if (sink.ended) return false;
     }
-    if (done) return true;
-    for (let full = sink.writable(); full; full = sink.writable()) await full;
-    if (sink.ended) return false;
-    sink.write(value);
-    if (sink.ended) return false;
+  } catch (thrown) {
+    // A source that has thrown is over, and is not closed.
+    if (!sink.ended) sink.draws(undefined);
+    throw thrown;
   }
+  sink.draws(undefined);
+  return true;
 }
 
 function checkResult(result: unknown): IteratorResult<unknown> {

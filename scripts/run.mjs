@@ -35,6 +35,7 @@ const tasks = {
   build: () => build(),
   demo: (args) => (build(), become("examples/dist/demo/main.js", args)),
   bench: (args) => (build(), node("benchmarks/dist/main.js", args)),
+  faults: (args) => (build(), become("faults/dist/main.js", args)),
   greeter: (args) => (build(), become("examples/dist/greeter/server.js", args)),
   test: (args) => (build(), jest(args)),
   typecheck: () => (build(), tsc("-p", "tsconfig.test.json")),

@@ -1,0 +1,9 @@
+import type { ScenarioPlan } from "./harness/run.ts";
+import { clientKilled } from "./scenarios/client-killed.ts";
+import { clientStopped } from "./scenarios/client-stopped.ts";
+import { halfOpen } from "./scenarios/half-open.ts";
+import { serverKilled } from "./scenarios/server-killed.ts";
+import { serverStopped } from "./scenarios/server-stopped.ts";
+
+/** All scenarios, in the order in which they run. */
+export const suite: readonly ScenarioPlan[] = [serverKilled, clientKilled, serverStopped, clientStopped, halfOpen];

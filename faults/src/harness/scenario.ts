@@ -87,7 +87,7 @@ export class Scenario {
 
   /** Remembers what these processes hold, now that all is quiet. */
   async baseline(...peers: Peer[]): Promise<void> {
-    for (const peer of peers) peer.baseline = await steady(peer);
+    await Promise.all(peers.map(async (peer) => (peer.baseline = await steady(peer))));
   }
 
   check(kind: CheckKind, what: string, ok: boolean, expected: unknown, found: unknown): void {
@@ -137,7 +137,7 @@ export class Scenario {
       const wrong = await peer.ask("wrong");
       this.check("replies", `${peer.name}: requests`, wrong.length === 0, "as they were sent", wrong.join("; ") || "so");
     }
-    for (const peer of living) if (peer.baseline) await this.#checkBack(peer, peer.baseline);
+    await Promise.all(living.map((peer) => this.#checkBack(peer)));
     // Clients came after the servers that they call.
     for (const peer of living.toReversed()) await this.#leave(peer);
     for (const { name, faults, ending, killed } of this.peers) {
@@ -157,20 +157,18 @@ export class Scenario {
   }
 
   /** Waits until a process is as it was, and checks that it is. */
-  async #checkBack(peer: Peer, before: Snapshot): Promise<void> {
+  async #checkBack(peer: Peer): Promise<void> {
+    const before = peer.baseline;
+    if (!before) return;
     const endMs = sharedMs() + quietLimitMs;
-    for (;;) {
-      const after = await peer.ask("snapshot");
-      const checks = [...checkBack(peer.name, before, after), checkMemory(peer.name, before, after)];
-      if (checks.every(({ ok }) => ok) || sharedMs() > endMs) {
-        this.checks.push(...checks);
-        const heap = (after.heapBytes / before.heapBytes - 1) * 100;
-        this.figure(`${peer.name}: heap`, `${heap >= 0 ? "+" : ""}${heap.toFixed(1)} %`);
-        this.figure("rss", `${mib(before.rssBytes)} → ${mib(after.rssBytes)}`);
-        return;
-      }
-      await pause(100);
-    }
+    const isLate = (): boolean => sharedMs() > endMs;
+    while (!isSame({ ...before, objects: {} }, await peer.ask("snapshot", false)) && !isLate()) await pause(100);
+    let after = await peer.ask("snapshot", true);
+    for (; !isSame(before, after) && !isLate(); after = await peer.ask("snapshot", true)) await pause(100);
+    this.checks.push(...checkBack(peer.name, before, after), checkMemory(peer.name, before, after));
+    const heap = (after.heapBytes / before.heapBytes - 1) * 100;
+    this.figure(`${peer.name}: heap`, `${heap >= 0 ? "+" : ""}${heap.toFixed(1)} %`);
+    this.figure("rss", `${mib(before.rssBytes)} → ${mib(after.rssBytes)}`);
   }
 
   async #leave(peer: Peer): Promise<void> {
@@ -182,16 +180,20 @@ export class Scenario {
   }
 }
 
-/** Two looks in a row that agree, so that what is on its way out is gone. */
+/** Looks until two looks in a row agree, so that what is on its way out is gone. */
 async function steady(peer: Peer): Promise<Snapshot> {
-  let last = await peer.ask("snapshot");
+  let last = await peer.ask("snapshot", false);
   for (let round = 0; round < 20; round++) {
     await pause(100);
-    const next = await peer.ask("snapshot");
-    if (checkBack("", last, next).every(({ ok }) => ok)) return next;
+    const next = await peer.ask("snapshot", false);
+    if (isSame(last, next)) break;
     last = next;
   }
-  return last;
+  return await peer.ask("snapshot", true);
+}
+
+function isSame(before: Snapshot, after: Snapshot): boolean {
+  return [...checkBack("", before, after), checkMemory("", before, after)].every(({ ok }) => ok);
 }
 
 function round(value: number): number {

@@ -120,6 +120,11 @@ export class Client {
     return this.#ledger.take();
   }
 
+  /** How many replies came from each server so far. */
+  servers(): Record<number, number> {
+    return this.#ledger.servers;
+  }
+
   get open(): number {
     return this.#ledger.openCount;
   }

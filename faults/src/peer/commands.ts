@@ -32,7 +32,7 @@ export class Commands {
     this.client = new Client(number);
   }
 
-  snapshot = takeSnapshot;
+  snapshot: typeof takeSnapshot = takeSnapshot;
   serve: Server["serve"] = (address, options) => this.server.serve(address, options);
   running = (): number => this.server.running;
   whenRunning: Server["whenRunning"] = (count, atLeast) => this.server.whenRunning(count, atLeast);
@@ -49,6 +49,7 @@ export class Commands {
   stop: Client["stop"] = (name) => this.client.stop(name);
   settled: Client["settled"] = (withinMs) => this.client.settled(withinMs);
   take: Client["take"] = () => this.client.take();
+  servers = (): Record<number, number> => this.client.servers();
   openCalls = (): number => this.client.open;
   reached: Client["reached"] = (withinMs) => this.client.reached(withinMs);
   cycles: Client["cycles"] = (address, cycles, atOnce, steps) => this.client.cycles(address, cycles, atOnce, steps);

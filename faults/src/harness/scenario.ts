@@ -114,7 +114,7 @@ export class Scenario {
   expectCodes(who: string, summary: Summary, allowed: readonly string[]): void {
     this.checks.push(...checkEndings(who, summary));
     const others = Object.keys(summary.codes).filter((code) => !allowed.includes(code));
-    const found = others.map((code) => `${summary.codes[code] ?? 0} × ${code} (${summary.errors[code] ?? ""})`);
+    const found = others.map((code) => `${code} ${JSON.stringify(summary.methods[code])} (${summary.errors[code] ?? ""})`);
     this.check("figures", `${who}: codes`, others.length === 0, allowed.join(" or "), found.join("; ") || "as expected");
   }
 

@@ -9,6 +9,8 @@ export interface CallSpec {
   readonly method: "work" | "look" | "tell" | "watch" | "collect" | "relay";
   readonly delayMs?: number;
   readonly timeoutMs?: number;
+  /** The deadline as a point in time, so far from now by the wall clock. */
+  readonly untilMs?: number;
   readonly waitForReady?: boolean;
   /** Bytes that come back, or that each item has. Default: some, by the id. */
   readonly bytes?: number;
@@ -49,11 +51,12 @@ export class Caller {
 
   /** Makes a call and resolves when it has ended, however that is. */
   async call(spec: CallSpec, signal?: AbortSignal): Promise<void> {
-    const entry = this.#ledger.begin();
+    const entry = this.#ledger.begin(spec.method);
     const heard = (): void => this.#ledger.heard(entry);
     const { timeoutMs, waitForReady } = spec;
     const options: CallOptions = {
       ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(spec.untilMs !== undefined && { deadline: Date.now() + spec.untilMs }),
       ...(waitForReady !== undefined && { waitForReady }),
       ...(signal && { signal }),
       onHeader: heard,

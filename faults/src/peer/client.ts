@@ -145,7 +145,7 @@ export class Client {
 
   /** Enters in the ledger what a broken library would have caused. */
   misbehave(how: "end twice" | "never end" | "wrong reply"): void {
-    const entry = this.#ledger.begin();
+    const entry = this.#ledger.begin("none");
     if (how === "never end") return;
     if (how === "wrong reply") this.#ledger.reply(entry, { client: this.#ledger.client, id: entry.id + 1, server: 0 });
     this.#ledger.end(entry);

@@ -4,6 +4,7 @@ import { sharedMs } from "./clock.ts";
 /** One call as its caller sees it. */
 export interface Entry {
   readonly id: number;
+  readonly method: string;
   readonly startedMs: number;
   /** How often it ended: once, if all is well. */
   endings: number;
@@ -21,6 +22,8 @@ export interface Summary {
   wrong: string[];
   /** How many calls ended with each code. */
   codes: Record<string, number>;
+  /** The same by code and method. */
+  methods: Record<string, Record<string, number>>;
   /** The first error of each code, for people. */
   errors: Record<string, string>;
   /** How many replies came from each server process. */
@@ -55,8 +58,8 @@ export class Ledger {
     return this.#summary.servers;
   }
 
-  begin(): Entry {
-    const entry = { id: this.#nextId++, startedMs: sharedMs(), endings: 0 };
+  begin(method: string): Entry {
+    const entry = { id: this.#nextId++, method, startedMs: sharedMs(), endings: 0 };
     this.#open.set(entry.id, entry);
     this.#summary.started += 1;
     return entry;
@@ -77,7 +80,9 @@ export class Ledger {
     summary.codes[code] = (summary.codes[code] ?? 0) + 1;
     (summary.ends[code] ??= { firstMs: endedMs, lastMs: endedMs }).lastMs = endedMs;
     if (error === undefined) this.#latencies.push(endedMs - entry.startedMs);
-    else summary.errors[code] ??= error instanceof Error ? error.message : String(error);
+    else summary.errors[code] ??= `${entry.method}: ${error instanceof Error ? error.message : String(error)}`;
+    const methods = (summary.methods[code] ??= {});
+    methods[entry.method] = (methods[entry.method] ?? 0) + 1;
     if (this.#open.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
@@ -131,6 +136,7 @@ export function emptySummary(): Summary {
     again: [],
     wrong: [],
     codes: {},
+    methods: {},
     errors: {},
     servers: {},
     ends: {},

@@ -48,10 +48,10 @@ async function untilUsed(client: Peer, number: number): Promise<void> {
 async function twoInTurn(scenario: Scenario, client: Peer, servers: Peer[]): Promise<void> {
   await client.ask("startPaced", "calls", { method: "work", delayMs: 5 }, 950);
   await client.ask("startPaced", "streams", { method: "relay", count: 10, intervalMs: 2 }, 50);
-  for (let turn = 0; turn < 6; turn++) {
+  for (let turn = 0; turn < 4; turn++) {
     const index = turn % 2;
     const old = servers[index]!;
-    scenario.step(`restart ${turn + 1} of 6`);
+    scenario.step(`restart ${turn + 1} of 4`);
     const next = await restart(scenario, old, `${index === 0 ? "A" : "B"}${Math.floor(turn / 2) + 2}`);
     servers[index] = next;
     await untilUsed(client, next.number);

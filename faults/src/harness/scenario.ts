@@ -17,13 +17,13 @@ import type { Random } from "./random.ts";
 
 /** After this, a process that was closed has failed to end by itself. */
 const exitLimitMs = 2_000;
-/** How long a process may take to let go of what it held: sockets are closed by another thread. */
-const quietLimitMs = 6_000;
 
 let lastNumber = 0;
 
 /** One run of one scenario: its processes, what was checked, and the figures that came out. */
 export class Scenario {
+  /** How long a process may take to let go of what it held: sockets are closed by another thread. */
+  quietLimitMs = 6_000;
   readonly transport: Transport;
   readonly random: Random;
   readonly checks: Check[] = [];
@@ -160,7 +160,7 @@ export class Scenario {
   async #checkBack(peer: Peer): Promise<void> {
     const before = peer.baseline;
     if (!before) return;
-    const endMs = sharedMs() + quietLimitMs;
+    const endMs = sharedMs() + this.quietLimitMs;
     const isLate = (): boolean => sharedMs() > endMs;
     while (!isSame({ ...before, objects: {} }, await peer.ask("snapshot", false)) && !isLate()) await pause(100);
     let after = await peer.ask("snapshot", true);

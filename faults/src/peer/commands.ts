@@ -8,6 +8,7 @@ import { takeSnapshot } from "./snapshot.ts";
 export type Misdeed =
   | "leak file descriptor"
   | "leak timer"
+  | "leak handle"
   | "leak listener"
   | "leak memory"
   | "unhandled rejection"
@@ -105,6 +106,7 @@ export class Commands {
     const deeds: Record<Misdeed, () => void> = {
       "leak file descriptor": () => openSync("/dev/null", "r"),
       "leak timer": () => setTimeout(() => undefined, 2 ** 30).unref(),
+      "leak handle": () => kept.push(setInterval(() => undefined, 2 ** 30)),
       "leak listener": () => process.on("SIGUSR2", () => undefined),
       "leak memory": () => kept.push(Array.from({ length: 1 << 19 }, (_, index) => index + 0.5)),
       "unhandled rejection": () => void Promise.reject(new Error("on purpose")),

@@ -46,8 +46,10 @@ async function untilUsed(client: Peer, number: number): Promise<void> {
 }
 
 async function twoInTurn(scenario: Scenario, client: Peer, servers: Peer[]): Promise<void> {
-  await client.ask("startPaced", "calls", { method: "work", delayMs: 5 }, 950);
-  await client.ask("startPaced", "streams", { method: "relay", count: 10, intervalMs: 2 }, 50);
+  await client.ask("startPaced", "calls", { method: "work", delayMs: 5 }, 800);
+  await client.ask("startPaced", "collect", { method: "collect", count: 5, intervalMs: 2 }, 100);
+  await client.ask("startPaced", "relay", { method: "relay", count: 5, intervalMs: 2 }, 50);
+  await client.ask("startPaced", "watch", { method: "watch", count: 5, intervalMs: 2 }, 50);
   for (let turn = 0; turn < 4; turn++) {
     const index = turn % 2;
     const old = servers[index]!;
@@ -56,8 +58,7 @@ async function twoInTurn(scenario: Scenario, client: Peer, servers: Peer[]): Pro
     servers[index] = next;
     await untilUsed(client, next.number);
   }
-  await client.ask("stop", "calls");
-  await client.ask("stop", "streams");
+  for (const load of ["calls", "collect", "relay", "watch"]) await client.ask("stop", load);
   const summary = await scenario.outcome("servers restarted in turn", client, ["OK"]);
   scenario.figure("in turn", `${summary.ended} calls, ${summary.ended - (summary.codes["OK"] ?? 0)} lost`);
   scenario.figure("p99", summary.latency.p99);

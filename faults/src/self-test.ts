@@ -42,7 +42,9 @@ export async function selfTest(seed: number): Promise<boolean> {
     const noticed = noticedBy ? failed.includes(noticedBy) : failed.length === 0;
     if (!noticed) missed += 1;
     const found = failed.length === 0 ? "nothing" : failed.join(", ");
-    console.log(`${plan.name}: noticed by ${found}: ${noticed ? "as it must be" : `MISSED, expected ${noticedBy ?? "nothing"}`}`);
+    console.log(
+      `${plan.name}: noticed by ${found}: ${noticed ? "as it must be" : `MISSED, expected ${noticedBy ?? "nothing"}`}`,
+    );
   }
   const all = misdeeds.length + 1;
   console.log(`self-test: ${all - missed} passed, ${missed} failed`);

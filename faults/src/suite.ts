@@ -5,7 +5,7 @@ import { clientStopped } from "./scenarios/client-stopped.ts";
 import { cyclesScenario } from "./scenarios/cycles.ts";
 import { flood } from "./scenarios/flood.ts";
 import { halfOpen } from "./scenarios/half-open.ts";
-import { restartInTurn } from "./scenarios/restart-in-turn.ts";
+import { restartInTurn, restartStreams } from "./scenarios/restart-in-turn.ts";
 import { serverKilled } from "./scenarios/server-killed.ts";
 import { serverStopped } from "./scenarios/server-stopped.ts";
 import { slowConsumer } from "./scenarios/slow-consumer.ts";
@@ -21,6 +21,7 @@ export const suite: readonly ScenarioPlan[] = [
   clientStopped,
   halfOpen,
   restartInTurn,
+  restartStreams,
   flood,
   churn,
   cyclesScenario,

@@ -1,4 +1,5 @@
 import type { Summary } from "../peer/ledger.ts";
+import { timerClass } from "../peer/snapshot.ts";
 import type { Snapshot } from "../peer/snapshot.ts";
 
 /** What is looked at. A self-test shows for each kind that it can fail. */
@@ -27,6 +28,9 @@ export interface Check {
 /** How much more memory than before may be in use, as a share, and what is noise in any process. */
 const memoryShare = 0.15;
 
+/** Timers that are over are remembered for a while, here and there. A leak is one for each call. */
+const looseTimers = 5;
+
 export function check(kind: CheckKind, what: string, ok: boolean, expected: unknown, found: unknown): Check {
   return { kind, what, ok, expected: String(expected), found: String(found) };
 }
@@ -47,8 +51,12 @@ export function checkBack(who: string, before: Snapshot, after: Snapshot): Check
     const [expected, found] = [JSON.stringify(was), JSON.stringify(is)];
     return check(kind, `${who}: ${what}`, expected === found, expected, found);
   };
+  const { [timerClass]: timersBefore = 0, ...objectsBefore } = before.objects;
+  const { [timerClass]: timersAfter = 0, ...objectsAfter } = after.objects;
+  const most = timersBefore + looseTimers;
   return [
-    same("objects", "calls, sessions, connections", before.objects, after.objects),
+    same("objects", "calls, sessions, connections", objectsBefore, objectsAfter),
+    check("objects", `${who}: timers`, timersAfter <= most, `at most ${most}`, timersAfter),
     same("resources", "timers and handles", sorted(before.resources), sorted(after.resources)),
     same("file descriptors", "open file descriptors", before.fds, after.fds),
     same("listeners", "listeners of the process", before.listeners, after.listeners),

@@ -56,12 +56,15 @@ export class Peer {
       serialization: "advanced",
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
-    this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.stderr = (this.stderr + text).slice(-4000)));
+    this.#child.stderr
+      ?.setEncoding("utf8")
+      .on("data", (text: string) => (this.stderr = (this.stderr + text).slice(-4000)));
     this.#child.on("message", (told) => this.#told(told as Told));
     this.exited = new Promise((resolve) =>
       this.#child.once("exit", (code, signal) => {
         this.ending = { code, signal };
-        for (const { reject } of this.#questions.values()) reject(new Error(`${this.name} ended before it answered`));
+        for (const question of this.#questions.values())
+          question.reject(new Error(`${this.name} ended before it answered`));
         this.#questions.clear();
         resolve(this.ending);
       }),
@@ -87,11 +90,18 @@ export class Peer {
         this.#questions.delete(ask);
       };
       this.#questions.set(ask, {
-        resolve: (result) => (settled(), resolve(result as ResultOf<Name>)),
-        reject: (error) => (settled(), reject(error)),
+        resolve: (result) => {
+          settled();
+          resolve(result as ResultOf<Name>);
+        },
+        reject: (error) => {
+          settled();
+          reject(error);
+        },
       });
       this.#child.send({ ask, command, args } satisfies Ask, (error) => {
-        if (error) this.#questions.get(ask)?.reject(new Error(`${this.name} cannot be asked "${command}": ${error.message}`));
+        if (error)
+          this.#questions.get(ask)?.reject(new Error(`${this.name} cannot be asked "${command}": ${error.message}`));
       });
     });
   }

@@ -2,7 +2,7 @@ import type { Outcome } from "./run.ts";
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
-export function failuresOf({ checks }: Outcome): number {
+function failuresOf({ checks }: Outcome): number {
   return checks.filter(({ ok }) => !ok).length;
 }
 
@@ -11,7 +11,9 @@ export function printOutcome(outcome: Outcome): void {
   const { name, transport, checks, tookMs, stderr } = outcome;
   const failed = checks.filter(({ ok }) => !ok);
   const verdict = failed.length === 0 ? "passed" : "FAILED";
-  console.log(`${name} (${transport}): ${verdict}, ${checks.length - failed.length}/${checks.length} checks, ${seconds(tookMs)}`);
+  console.log(
+    `${name} (${transport}): ${verdict}, ${checks.length - failed.length}/${checks.length} checks, ${seconds(tookMs)}`,
+  );
   for (const { kind, what, expected, found } of failed)
     console.log(`  ${kind}: ${what}\n    expected: ${expected}\n    found:    ${found}`);
   if (failed.length > 0) for (const text of stderr) console.log(`  stderr of ${text.replaceAll("\n", "\n    ")}`);
@@ -27,7 +29,8 @@ export function printTable(outcomes: readonly Outcome[]): boolean {
   ]);
   const head = ["scenario", "transport", "checks", "time"];
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
-  const line = (cells: readonly string[]): string => cells.map((cell, column) => cell.padEnd(widths[column]!)).join("  ");
+  const line = (cells: readonly string[]): string =>
+    cells.map((cell, column) => cell.padEnd(widths[column]!)).join("  ");
   const indent = " ".repeat(widths[0]! + 2);
   console.log(`\n${line(head)}`);
   for (const [index, { figures }] of outcomes.entries()) {

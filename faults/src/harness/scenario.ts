@@ -114,8 +114,16 @@ export class Scenario {
   expectCodes(who: string, summary: Summary, allowed: readonly string[]): void {
     this.checks.push(...checkEndings(who, summary));
     const others = Object.keys(summary.codes).filter((code) => !allowed.includes(code));
-    const found = others.map((code) => `${code} ${JSON.stringify(summary.methods[code])} (${summary.errors[code] ?? ""})`);
-    this.check("figures", `${who}: codes`, others.length === 0, allowed.join(" or "), found.join("; ") || "as expected");
+    const found = others.map(
+      (code) => `${code} ${JSON.stringify(summary.methods[code])} (${summary.errors[code] ?? ""})`,
+    );
+    this.check(
+      "figures",
+      `${who}: codes`,
+      others.length === 0,
+      allowed.join(" or "),
+      found.join("; ") || "as expected",
+    );
   }
 
   /** Waits until all calls of a client have ended, and checks their endings and codes. */
@@ -135,7 +143,13 @@ export class Scenario {
       await peer.ask("settled", 5_000);
       this.checks.push(...checkEndings(`${peer.name}, rest`, await peer.ask("take")));
       const wrong = await peer.ask("wrong");
-      this.check("replies", `${peer.name}: requests`, wrong.length === 0, "as they were sent", wrong.join("; ") || "so");
+      this.check(
+        "replies",
+        `${peer.name}: requests`,
+        wrong.length === 0,
+        "as they were sent",
+        wrong.join("; ") || "so",
+      );
     }
     await Promise.all(living.map((peer) => this.#checkBack(peer)));
     // Clients came after the servers that they call.

@@ -26,6 +26,8 @@ export interface CallSpec {
   readonly eager?: boolean;
 }
 
+type Items = Iterable<MessageInit<Item>> | AsyncIterable<MessageInit<Item>>;
+
 /** Every 16th call has a body of several frames. */
 function bytesOf(id: number, spec: CallSpec): number {
   return spec.bytes ?? (id % 16 === 0 ? 8192 : id % 64);
@@ -75,25 +77,21 @@ export class Caller {
     const own = { client: ledgerClient, id: entry.id };
     const { delayMs = 0, fail = false, intervalMs = 20, count = 0, method } = spec;
     const bytes = bytesOf(entry.id, spec);
-    switch (method) {
-      case "work":
-      case "look": {
-        const job = { ...own, delayMs, fail, data: fill(entry.id, bytes) };
-        return this.#done(entry, await this.client[method](job, options), bytes);
-      }
-      case "tell":
-        return this.client.tell({ ...own, data: fill(entry.id, bytes) }, options);
-      case "watch": {
-        const items = this.client.watch({ ...own, count, intervalMs, itemBytes: bytes }, options);
-        return await this.#read(entry, items, spec, bytes);
-      }
-      case "collect": {
-        const done = await this.client.collect(this.#items(entry, spec, bytes), options);
-        if (count > 0 && done.count !== count) this.#ledger.wrong(entry, `${done.count} of ${count} items arrived`);
-        return this.#done(entry, done, 0);
-      }
-      case "relay":
-        return await this.#read(entry, this.client.relay(this.#items(entry, spec, bytes), options), spec, bytes);
+    const items = (): Items => this.#items(entry, spec, bytes);
+    if (method === "work" || method === "look") {
+      const job = { ...own, delayMs, fail, data: fill(entry.id, bytes) };
+      this.#done(entry, await this.client[method](job, options), bytes);
+    } else if (method === "tell") {
+      await this.client.tell({ ...own, data: fill(entry.id, bytes) }, options);
+    } else if (method === "watch") {
+      const job = { ...own, count, intervalMs, itemBytes: bytes };
+      await this.#read(entry, this.client.watch(job, options), spec, bytes);
+    } else if (method === "relay") {
+      await this.#read(entry, this.client.relay(items(), options), spec, bytes);
+    } else {
+      const done = await this.client.collect(items(), options);
+      if (count > 0 && done.count !== count) this.#ledger.wrong(entry, `${done.count} of ${count} items arrived`);
+      this.#done(entry, done, 0);
     }
   }
 
@@ -114,7 +112,7 @@ export class Caller {
     if (spec.count && expected !== spec.count) this.#ledger.wrong(entry, `${expected} of ${spec.count} items came`);
   }
 
-  #items(entry: Entry, spec: CallSpec, bytes: number): Iterable<MessageInit<Item>> | AsyncIterable<MessageInit<Item>> {
+  #items(entry: Entry, spec: CallSpec, bytes: number): Items {
     const { paceMs = 0, count = 0, intervalMs = 20 } = spec;
     const data = fill(entry.id, bytes);
     const item = (number: number): MessageInit<Item> => ({
@@ -136,7 +134,12 @@ function* eagerly<T>(count: number, item: (number: number) => T): Generator<T> {
 }
 
 /** Pushes until the call is over; one item waits at most. */
-async function pushAll<T>(items: PushStream<T>, count: number, intervalMs: number, item: (n: number) => T): Promise<void> {
+async function pushAll<T>(
+  items: PushStream<T>,
+  count: number,
+  intervalMs: number,
+  item: (n: number) => T,
+): Promise<void> {
   try {
     for (let number = 0; count === 0 || number < count; number++) {
       await items.push(item(number));

@@ -16,7 +16,7 @@ export async function within<T, L>(ms: number, result: Promise<T>, late: () => L
       try {
         resolve(late());
       } catch (error) {
-        reject(error as Error);
+        reject(error);
       }
     }, ms);
   });

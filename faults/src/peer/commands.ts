@@ -105,7 +105,9 @@ export class Commands {
   misbehave(misdeed: Misdeed): void {
     const deeds: Record<Misdeed, () => void> = {
       "leak file descriptor": () => openSync("/dev/null", "r"),
-      "leak timer": () => setTimeout(() => undefined, 2 ** 30).unref(),
+      "leak timer": () => {
+        for (let number = 0; number < 20; number++) setTimeout(() => undefined, 2 ** 30).unref();
+      },
       "leak handle": () => kept.push(setInterval(() => undefined, 2 ** 30)),
       "leak listener": () => process.on("SIGUSR2", () => undefined),
       "leak memory": () => kept.push(Array.from({ length: 1 << 19 }, (_, index) => index + 0.5)),

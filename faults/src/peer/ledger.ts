@@ -76,11 +76,12 @@ export class Ledger {
     }
     this.#open.delete(entry.id);
     summary.ended += 1;
-    const code = error === undefined ? "OK" : error instanceof RpcError ? statusName(error.code) : `thrown ${String(error)}`;
+    const code =
+      error === undefined ? "OK" : error instanceof RpcError ? statusName(error.code) : `thrown ${textOf(error)}`;
     summary.codes[code] = (summary.codes[code] ?? 0) + 1;
     (summary.ends[code] ??= { firstMs: endedMs, lastMs: endedMs }).lastMs = endedMs;
     if (error === undefined) this.#latencies.push(endedMs - entry.startedMs);
-    else summary.errors[code] ??= `${entry.method}: ${error instanceof Error ? error.message : String(error)}`;
+    else summary.errors[code] ??= `${entry.method}: ${textOf(error)}`;
     const methods = (summary.methods[code] ??= {});
     methods[entry.method] = (methods[entry.method] ?? 0) + 1;
     if (this.#open.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
@@ -128,7 +129,7 @@ export class Ledger {
   }
 }
 
-export function emptySummary(): Summary {
+function emptySummary(): Summary {
   return {
     started: 0,
     ended: 0,
@@ -146,4 +147,8 @@ export function emptySummary(): Summary {
 
 function note(list: string[], sentence: string): void {
   if (list.length < maxSentences) list.push(sentence);
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : JSON.stringify(error);
 }

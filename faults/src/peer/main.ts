@@ -30,8 +30,8 @@ process.on("message", (message: Ask | "let go") => {
 async function answer({ ask, command, args }: Ask): Promise<void> {
   try {
     // The types of `Commands` hold for what the suite asks.
-    const run = commands[command] as (...args: unknown[]) => unknown;
-    tell({ ask, result: await run.apply(commands, args) });
+    const all = commands as unknown as Record<string, (...args: unknown[]) => unknown>;
+    tell({ ask, result: await all[command]?.(...args) });
   } catch (error) {
     tell({ ask, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }

@@ -204,4 +204,3 @@ function stoppable(ms: number, signal: AbortSignal): Promise<void> {
     signal.addEventListener("abort", stop, { once: true });
   });
 }
-

@@ -17,6 +17,9 @@ export interface Snapshot {
   rssBytes: number;
 }
 
+/** Timers, also those that do not keep the process alive, which are no active resources. */
+export const timerClass = "Timeout";
+
 type Class = Parameters<typeof queryObjects>[0];
 
 /** The tables of the library, by what stands in them: they are no part of its public face. */
@@ -45,9 +48,8 @@ async function load(): Promise<[string, Class][]> {
     if (!one) throw new Error(`${room} has no ${name} in ${file} any more: say in snapshot.ts where it is now`);
     found.push([name, one]);
   }
-  // Also those that do not keep the process alive, which are no active resources.
   const timer = setTimeout(() => undefined, 0);
-  found.push(["Timeout", timer.constructor as Class]);
+  found.push([timerClass, timer.constructor]);
   clearTimeout(timer);
   return found;
 }

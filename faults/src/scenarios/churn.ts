@@ -44,7 +44,11 @@ async function shortLife(scenario: Scenario, server: Peer, name: string): Promis
   await client.ask("connect", server.address, {});
   const calls = between(random, 1, 200);
   await client.ask("start", { method: "work", delayMs: between(random, 0, 100) }, calls);
-  await client.ask("start", { method: "watch", intervalMs: between(random, 0, 5), bytes: 2_000 }, between(random, 0, 10));
+  await client.ask(
+    "start",
+    { method: "watch", intervalMs: between(random, 0, 5), bytes: 2_000 },
+    between(random, 0, 10),
+  );
   await client.ask("start", { method: "relay", intervalMs: 1, bytes: 9_000 }, between(random, 0, 10));
   // From before its greeting to the middle of its streams.
   await pause(between(random, 0, 300));

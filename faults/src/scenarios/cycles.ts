@@ -30,13 +30,28 @@ export const cyclesScenario: ScenarioPlan = {
       tookMs += report.tookMs;
       clientHeap.push(report.heapBytes.at(-1) ?? NaN);
       serverHeap.push((await server.ask("snapshot", false)).heapBytes);
-      scenario.check("listeners", "listeners of the shared signal", report.signalListeners === 0, 0, report.signalListeners);
+      scenario.check(
+        "listeners",
+        "listeners of the shared signal",
+        report.signalListeners === 0,
+        0,
+        report.signalListeners,
+      );
     }
     await scenario.outcome("cycles", client, ["OK", "ABORTED", "DEADLINE_EXCEEDED", "CANCELLED"]);
-    for (const [who, heap] of [["client", clientHeap], ["server", serverHeap]] as const) {
+    for (const [who, heap] of [
+      ["client", clientHeap],
+      ["server", serverHeap],
+    ] as const) {
       const perCycle = slope(heap.slice(skippedSteps)) / (cycles / steps);
       const what = `${who}: heap growth a cycle`;
-      scenario.check("memory", what, perCycle < limitBytes, `under ${limitBytes} bytes`, `${perCycle.toFixed(1)} bytes`);
+      scenario.check(
+        "memory",
+        what,
+        perCycle < limitBytes,
+        `under ${limitBytes} bytes`,
+        `${perCycle.toFixed(1)} bytes`,
+      );
       scenario.figure(what, perCycle, "bytes");
     }
     scenario.figure("a cycle took", tookMs / cycles);

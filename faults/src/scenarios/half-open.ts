@@ -21,7 +21,10 @@ export const halfOpen: ScenarioPlan = {
     await proxy.open();
     try {
       const address = server.address.replace(`:${portOf(server.address)}`, `:${proxy.port}`);
-      const client = await scenario.client("client", address, { ...pings, zeromq: { answerTimeoutMs: 1_000, reconnectMaxMs: 200 } });
+      const client = await scenario.client("client", address, {
+        ...pings,
+        zeromq: { answerTimeoutMs: 1_000, reconnectMaxMs: 200 },
+      });
       await scenario.warmUp(client);
       await scenario.baseline(server, client);
       await blackHole(scenario, proxy, client, server);
@@ -70,7 +73,7 @@ async function delay(scenario: Scenario, proxy: Proxy, client: Peer): Promise<vo
 
 async function cuts(scenario: Scenario, proxy: Proxy, client: Peer): Promise<void> {
   scenario.step("cuts in the middle of frames");
-  proxy.cutAfterBytes = () => between(scenario.random, 100, 100_000);
+  proxy.cutAfterBytes = () => between(scenario.random, 100, 300_000);
   proxy.cut();
   await client.ask("startPaced", "cut", { method: "work", timeoutMs: 5_000 }, 500);
   await client.ask("startPaced", "cut streams", { method: "relay", count: 20, intervalMs: 1, timeoutMs: 5_000 }, 50);

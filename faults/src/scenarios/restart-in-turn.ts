@@ -23,10 +23,41 @@ export const restartInTurn: ScenarioPlan = {
   },
 };
 
+export const restartStreams: ScenarioPlan = {
+  name: "restart-streams",
+  proves:
+    "calls that stream their requests are not lost either when two servers are restarted in turn: those that no handler saw are sent again.",
+  transports: ["tcp", "ipc", "ws"],
+
+  async run(scenario) {
+    const servers = [await scenario.server("A"), await scenario.server("B")];
+    const client = await scenario.client(
+      "client",
+      servers.map(({ address }) => address),
+    );
+    await scenario.warmUp(client);
+    await scenario.baseline(client);
+    // So many that some are on their way at any time.
+    await client.ask("startFlood", "collect", { method: "collect", count: 3, intervalMs: 0 }, 50);
+    await client.ask("startFlood", "relay", { method: "relay", count: 3, intervalMs: 0 }, 50);
+    await restartAll(scenario, client, servers, 4);
+    await client.ask("stop", "collect");
+    await client.ask("stop", "relay");
+    const summary = await scenario.outcome("servers restarted in turn", client, ["OK"]);
+    scenario.figure("in turn", `${summary.ended} streams, ${summary.ended - (summary.codes["OK"] ?? 0)} lost`);
+  },
+};
+
 /** Closes a server, waits until its process has ended, and starts another at its address. */
 async function restart(scenario: Scenario, old: Peer, name: string): Promise<Peer> {
   const left = await old.leave(8_000);
-  scenario.check("exit", `${old.name}: ends after its drain`, left !== undefined, "by itself", left ? "so" : "still there");
+  scenario.check(
+    "exit",
+    `${old.name}: ends after its drain`,
+    left !== undefined,
+    "by itself",
+    left ? "so" : "still there",
+  );
   if (left) {
     scenario.atMost(`${old.name}: from closed to its end`, left.exitMs, 2_000);
     scenario.figure(`${old.name} drained in`, left.closeMs);
@@ -45,20 +76,22 @@ async function untilUsed(client: Peer, number: number): Promise<void> {
   throw new Error(`server ${number} was not found again within 10 s`);
 }
 
-async function twoInTurn(scenario: Scenario, client: Peer, servers: Peer[]): Promise<void> {
-  await client.ask("startPaced", "calls", { method: "work", delayMs: 5 }, 800);
-  await client.ask("startPaced", "collect", { method: "collect", count: 5, intervalMs: 2 }, 100);
-  await client.ask("startPaced", "relay", { method: "relay", count: 5, intervalMs: 2 }, 50);
-  await client.ask("startPaced", "watch", { method: "watch", count: 5, intervalMs: 2 }, 50);
-  for (let turn = 0; turn < 4; turn++) {
+async function restartAll(scenario: Scenario, client: Peer, servers: Peer[], turns: number): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) {
     const index = turn % 2;
     const old = servers[index]!;
-    scenario.step(`restart ${turn + 1} of 4`);
+    scenario.step(`restart ${turn + 1} of ${turns}`);
     const next = await restart(scenario, old, `${index === 0 ? "A" : "B"}${Math.floor(turn / 2) + 2}`);
     servers[index] = next;
     await untilUsed(client, next.number);
   }
-  for (const load of ["calls", "collect", "relay", "watch"]) await client.ask("stop", load);
+}
+
+async function twoInTurn(scenario: Scenario, client: Peer, servers: Peer[]): Promise<void> {
+  await client.ask("startPaced", "calls", { method: "work", delayMs: 5 }, 800);
+  await client.ask("startPaced", "watch", { method: "watch", count: 5, intervalMs: 2 }, 200);
+  await restartAll(scenario, client, servers, 6);
+  for (const load of ["calls", "watch"]) await client.ask("stop", load);
   const summary = await scenario.outcome("servers restarted in turn", client, ["OK"]);
   scenario.figure("in turn", `${summary.ended} calls, ${summary.ended - (summary.codes["OK"] ?? 0)} lost`);
   scenario.figure("p99", summary.latency.p99);

@@ -39,7 +39,13 @@ export const serverKilled: ScenarioPlan = {
       await client.ask("make", { method: "work" }, 500, 100);
       const fresh = await scenario.outcome("successor", client, ["OK"]);
       const servers = Object.keys(fresh.servers).join(", ");
-      scenario.check("replies", "servers that answered new calls", servers === `${server.number}`, server.number, servers);
+      scenario.check(
+        "replies",
+        "servers that answered new calls",
+        servers === `${server.number}`,
+        server.number,
+        servers,
+      );
     }
   },
 };

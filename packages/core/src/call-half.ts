@@ -3,6 +3,7 @@ import type { AnyMessageType, MessageType } from "./contract.ts";
 import type { Limits } from "./limits.ts";
 import { Metadata, metadataFromEntries } from "./metadata.ts";
 import type { MetadataEntry } from "./gen/zerobind/v1/wire.pb.ts";
+import { Fragments } from "./fragments.ts";
 import { TooLargeError } from "./outbox.ts";
 import type { Outbox } from "./outbox.ts";
 import { Flag, FrameReader, RecordType, WireError } from "./records.ts";
@@ -44,8 +45,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   #sendBytes = 0;
   #sendWaiter: { promise: Promise<void>; resolve: () => void } | undefined;
   #source: SourceIterator | undefined;
-  #parts: Uint8Array[] | undefined;
-  #partBytes = 0;
+  #parts: Fragments | undefined;
 
   /** The session; only for what happens once the call has joined one. */
   protected get port(): CallPort {
@@ -70,7 +70,6 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     this.joined = port;
     this.id = id;
     this.#parts = undefined;
-    this.#partBytes = 0;
     this.#sendMessages = port.peerLimits.streamWindowMessages;
     this.#sendBytes = port.peerLimits.streamWindowBytes;
   }
@@ -156,19 +155,26 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
 
   /** Takes the payload of a record, whole or a fragment. False: the call has failed over it. */
   protected receivePayload(batch: BatchReader): boolean {
-    if ((batch.flags & Flag.MESSAGE) === 0) return true;
+    if ((batch.flags & Flag.MESSAGE) === 0) return !this.#isCutOff(batch);
     if ((batch.flags & Flag.MORE) !== 0 || this.#parts !== undefined) return this.#receivePart(batch);
     if (!this.#checkSize(batch.bodyLength)) return false;
     return this.#receiveBody(batch.bodyReader(), batch.bodyLength);
   }
 
-  /** A block of metadata from the peer; what breaks the rules is a fault of the peer. */
+  /** A block of metadata from the peer; one that breaks the rules is malformed, one over the limit fails the call. */
   protected blockFrom(entries: readonly MetadataEntry[]): Metadata {
+    let block: Metadata;
     try {
-      return metadataFromEntries(entries);
+      block = metadataFromEntries(entries);
     } catch (cause) {
       throw new WireError(`the peer sent metadata that is not valid: ${(cause as Error).message}`, { cause });
     }
+    const limit = this.port.limits.maxMetadataBytes;
+    if (block.byteLength > limit) {
+      const text = `the peer sent ${block.byteLength} bytes of metadata, more than the ${limit} that are accepted (limit maxMetadataBytes of the receiver)`;
+      this.failHere(new RpcError(Status.RESOURCE_EXHAUSTED, text));
+    }
+    return block;
   }
 
   /** Lets go of everything; nothing is sent or received afterwards. */
@@ -200,19 +206,22 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
 
   #receivePart(batch: BatchReader): boolean {
     if (batch.bodyLength === 0 && (batch.flags & Flag.MORE) !== 0) throw new WireError("a fragment is empty");
-    this.#partBytes += batch.bodyLength;
-    if (!this.#checkSize(this.#partBytes)) return false;
-    (this.#parts ??= []).push(batch.bodyView());
+    const parts = (this.#parts ??= new Fragments());
+    if (!this.#checkSize(parts.byteLength + batch.bodyLength)) return false;
+    parts.add(batch.bodyView());
     if ((batch.flags & Flag.MORE) !== 0) return true;
-    const body = new Uint8Array(this.#partBytes);
-    let offset = 0;
-    for (const part of this.#parts) {
-      body.set(part, offset);
-      offset += part.byteLength;
-    }
     this.#parts = undefined;
-    this.#partBytes = 0;
+    const body = parts.joined();
     return this.#receiveBody(new FrameReader(body), body.byteLength);
+  }
+
+  /** Whether the peer says that it has said all, in the middle of a message; that must not look like an end. */
+  #isCutOff({ type, flags, aux }: BatchReader): boolean {
+    const isWell = type !== RecordType.END || aux === Status.OK;
+    if (this.#parts === undefined || (flags & Flag.END) === 0 || !isWell) return false;
+    const text = `the ${this.inboundType.$type} that came is cut off: its last fragment is missing`;
+    this.failHere(new RpcError(Status.INTERNAL, text));
+    return true;
   }
 
   #receiveBody(reader: FrameReader, length: number): boolean {

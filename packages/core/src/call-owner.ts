@@ -10,8 +10,8 @@ import type { TimerWheel } from "./timer-wheel.ts";
 export interface CallerPort extends CallPort {
   /** Number of a method that the peer has heard of; 0 if it has not. */
   numberOf(path: string): number;
-  /** The number that a CALL may introduce a method with; 0 if there are none left. */
-  nextNumber(): number;
+  /** The number that a CALL may introduce a method with, always the same for it; 0 if there are none left. */
+  nextNumber(path: string): number;
   /** The peer has heard of it, or will before anything that is written later. */
   introduced(path: string, number: number): void;
   readonly link: { readonly remoteAddress: string };

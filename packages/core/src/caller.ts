@@ -109,7 +109,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     const remainingMs =
       this.deadlineMs === Infinity ? 0 : Math.min(Math.max(Math.ceil(this.deadlineMs - now()), 1), 0xffffffff);
     const known = session.numberOf(method.path);
-    const number = known || session.nextNumber();
+    const number = known || session.nextNumber(method.path);
     const { batchNumber } = session.outbox;
     const written = this.record(
       RecordType.CALL,
@@ -185,7 +185,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     const sink = (this.#requestSink = new RequestSink(this));
     try {
       this.#requests ??= new ReplaySource(iterate(this.#request));
-      if (await pump(this.#requests.reader(), sink)) this.record(RecordType.DATA, Flag.END, 0);
+      if ((await pump(this.#requests.reader(), sink)) && !sink.ended) this.record(RecordType.DATA, Flag.END, 0);
     } catch (thrown) {
       if (!sink.ended) this.failHere(RpcError.from(thrown));
     }
@@ -220,7 +220,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
 
   /** A callback of the caller that throws ends its call. */
   #tell<T>(callback: ((block: T) => void) | undefined, block: T): void {
-    if (!callback) return;
+    if (!callback || this.ended) return;
     try {
       // Whatever turn of the event loop this is, what the callback starts belongs to the caller.
       runAs(this.#parent, () => callback(block));

@@ -105,13 +105,14 @@ export class ClientSession extends Session {
     switch (batch.type) {
       case RecordType.DATA:
       case RecordType.CREDIT:
-        return isOutgoing ? this.#outgoing.receive(batch) : this.#answering().receive(batch);
+        return isOutgoing || !this.#incoming ? this.#outgoing.receive(batch) : this.#incoming.receive(batch);
       case RecordType.END:
         return this.#outgoing.receive(batch);
       case RecordType.CALL:
         if (this.outbox.tag === 0) throw new WireError("a CALL came before WELCOME");
         return this.#answering().call(batch);
       case RecordType.CANCEL:
+        if (isOutgoing) throw new WireError("a server does not cancel the calls of its client");
         return this.#answering().receive(batch);
       case RecordType.ACK:
         return this.#outgoing.acknowledged(batch.aux);

@@ -24,6 +24,8 @@ export class OutgoingCalls implements CallerPort {
   readonly #count: (what: string) => void;
   readonly #calls = new Map<number, ClientCall>();
   readonly #numbers = new Map<string, number>();
+  /** Numbers that some CALL names, which may still be waiting to leave; no other method may get them. */
+  readonly #reserved = new Map<string, number>();
   #nextId: number;
   /** One-way calls that the peer has not said to be done with. */
   #unacknowledged = 0;
@@ -78,8 +80,12 @@ export class OutgoingCalls implements CallerPort {
     return this.#numbers.get(path) ?? 0;
   }
 
-  nextNumber(): number {
-    return this.#numbers.size < maxMethodNumbers ? this.#numbers.size + 1 : 0;
+  nextNumber(path: string): number {
+    const reserved = this.#reserved.get(path);
+    if (reserved !== undefined || this.#reserved.size >= maxMethodNumbers) return reserved ?? 0;
+    const number = this.#reserved.size + 1;
+    this.#reserved.set(path, number);
+    return number;
   }
 
   introduced(path: string, number: number): void {

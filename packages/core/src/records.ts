@@ -125,6 +125,7 @@ export class BatchReader {
     const start = this.#position;
     if (this.#left === 0) {
       if (start !== view.byteLength) throw new WireError("there are bytes behind the last record");
+      if (this.#attachment + 1 < this.#frames.length) throw new WireError("no record names the last attachment");
       return false;
     }
     if (start + recordHeaderBytes > view.byteLength) throw new WireError("the header of a record is cut off");

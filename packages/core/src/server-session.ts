@@ -102,7 +102,9 @@ export class ServerSession extends Session {
         return this.#incoming.call(batch);
       case RecordType.DATA:
       case RecordType.CREDIT:
-        return isIncoming ? this.#incoming.receive(batch) : this.#callback(batch).receive(batch);
+        return isIncoming || !this.#callbacks
+          ? this.#incoming.receive(batch)
+          : this.#callbacks.calls.receive(batch);
       case RecordType.CANCEL:
         return this.#incoming.receive(batch);
       case RecordType.END:
@@ -136,7 +138,7 @@ export class ServerSession extends Session {
 
   #callback(batch: BatchReader) {
     if (this.#callbacks) return this.#callbacks.calls;
-    throw new WireError(`a client that is not called back does not send records of type ${batch.type}`);
+    throw new WireError(`a client does not send records of type ${batch.type} unless it is called back`);
   }
 
   #clientOf(contract: Contract): unknown {

@@ -1,5 +1,5 @@
 import { memory } from "@zerobind/core";
-import type { Attachment, Link, LinkReceiver } from "@zerobind/core";
+import type { Attachment, Link, LinkReceiver, MessageInit } from "@zerobind/core";
 import { Hello, Welcome } from "../../src/gen/zerobind/v1/wire.pb.ts";
 import { BatchReader, BatchWriter, RecordType, longMeta, recordHeaderBytes } from "../../src/records.ts";
 import { rawType } from "../../src/message.ts";
@@ -21,6 +21,11 @@ export interface ReceivedRecord extends Required<RawRecord> {
 
 /** One batch of records as a frame. */
 export function batch(tag: number, ...records: RawRecord[]): Uint8Array {
+  return batchOf(tag, records);
+}
+
+/** The same for more records than a function can have arguments. */
+export function batchOf(tag: number, records: readonly RawRecord[]): Uint8Array {
   const writer = BatchWriter.take();
   for (const { type, flags = 0, callId = 0, aux = 0, meta = new Uint8Array(), body = new Uint8Array() } of records) {
     const start = writer.skip(recordHeaderBytes);
@@ -33,17 +38,26 @@ export function batch(tag: number, ...records: RawRecord[]): Uint8Array {
 }
 
 /** HELLO as an honest client says it, with what a test wants to be different. */
-export function hello(changes: Partial<Hello> = {}): RawRecord {
+export function hello(changes: MessageInit<Hello> = {}): RawRecord {
   const init = { maxVersion: 1, minVersion: 1, sessionId: new Uint8Array(16), encoding: "protobuf", ...changes };
   return { type: RecordType.HELLO, meta: Hello.encode(Hello.fromPartial(init)).finish() };
 }
 
-/** WELCOME as an honest server says it. */
-export function welcome(): RawRecord {
-  return {
-    type: RecordType.WELCOME,
-    meta: Welcome.encode(Welcome.fromPartial({ version: 1, maxConcurrentCalls: 1000 })).finish(),
-  };
+/** WELCOME as an honest server says it, with what a test wants to be different. */
+export function welcome(changes: MessageInit<Welcome> = {}): RawRecord {
+  const init = { version: 1, maxConcurrentCalls: 1000, ...changes };
+  return { type: RecordType.WELCOME, meta: Welcome.encode(Welcome.fromPartial(init)).finish() };
+}
+
+/** The records of a message that one of our ends has sent. */
+export function recordsOf(frames: readonly Uint8Array[]): ReceivedRecord[] {
+  const records: ReceivedRecord[] = [];
+  const reader = new BatchReader(frames);
+  while (reader.next()) {
+    const { type, flags, callId, aux, tag } = reader;
+    records.push({ tag, type, flags, callId, aux, meta: reader.meta(rawType), body: reader.bodyView() });
+  }
+  return records;
 }
 
 /** What happened to a raw peer so far. */
@@ -57,11 +71,7 @@ interface PeerState {
 function watchLink(state: PeerState): LinkReceiver {
   return {
     receive(frames) {
-      const reader = new BatchReader(frames);
-      while (reader.next()) {
-        const { type, flags, callId, aux, tag } = reader;
-        state.received.push({ tag, type, flags, callId, aux, meta: reader.meta(rawType), body: reader.bodyView() });
-      }
+      for (const record of recordsOf(frames)) state.received.push(record);
       state.changed();
     },
     lost() {
@@ -105,6 +115,21 @@ export class RawPeer implements AsyncDisposable {
     return this.#state.lost;
   }
 
+  /** Connections that there have been. */
+  get links(): number {
+    return this.#state.links.length;
+  }
+
+  /** Ends the newest link. */
+  hangUp(): void {
+    this.#state.links.at(-1)!.close();
+  }
+
+  /** Makes whoever waits look again. */
+  poke(): void {
+    this.#state.changed();
+  }
+
   /** Sends frames on the newest link. */
   send(...frames: Uint8Array[]): void {
     this.#state.links.at(-1)!.send(frames);
@@ -125,7 +150,7 @@ export class RawPeer implements AsyncDisposable {
   }
 
   /** Waits for a link, says HELLO, and resolves with the tag of WELCOME. */
-  async greet(changes: Partial<Hello> = {}): Promise<number> {
+  async greet(changes: MessageInit<Hello> = {}): Promise<number> {
     await this.until(() => this.#state.links.length > 0);
     this.send(batch(0, hello(changes)));
     return (await this.record(RecordType.WELCOME)).tag;

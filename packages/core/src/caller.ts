@@ -165,7 +165,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
   /** The server says that no handler saw the call. */
   refused(code: StatusCode, message: string): void {
     if (this.ended) return;
-    if (code === Status.UNAVAILABLE && this.#restart()) return;
+    if (code === Status.UNAVAILABLE && !this.#answered && this.#restart()) return;
     this.#endOrRetry(new RpcError(code, `${this.#where()} was refused: ${message}`));
   }
 

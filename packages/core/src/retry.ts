@@ -88,7 +88,12 @@ export class Attempts extends Timed {
     const isNew = error.code !== this.last.code && error !== this.last;
     const before = isNew ? `; the one before ended ${this.last.codeName}: ${this.last.message}` : "";
     const why = this.stopped === undefined ? "" : `; not tried again: ${this.stopped}`;
-    return new RpcError(code, `${error.message} (${spent}${before}${why})`, { details, header, trailer, cause });
+    return new RpcError(code, `${error.message} (${spent}${before}${why})`.trimStart(), {
+      details,
+      header,
+      trailer,
+      cause,
+    });
   }
 }
 

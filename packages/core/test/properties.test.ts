@@ -79,7 +79,7 @@ describe("what goes over the wire comes back as it was", () => {
     });
     await using host = new ServiceHost({ binding: binding(memory()) }).serve(Behavior, handler);
     await host.open("memory://*");
-    await using channel = new Channel(host.address, { binding: binding(memory()) });
+    await using channel = new Channel(host.address, { binding: binding(memory()), retry: false });
     const client = channel.client(Behavior);
     const detail = fc.record({ typeUrl: unicode, value: fc.uint8Array({ maxLength: 50 }) });
     const code = fc.integer({ min: 1, max: 16 }) as fc.Arbitrary<StatusCode>;

@@ -251,3 +251,15 @@ test("links say where the peer is", async () => {
   expect(atClient.link.remoteAddress).toBe(server.address);
   expect(atServer.link.remoteAddress).toMatch(new RegExp(`^${server.address} peer [0-9a-f]{10}$`));
 });
+
+test("over inproc, the end that connects finds out that the other has gone, and finds its successor", async () => {
+  const quickly = { heartbeatIntervalMs: 20 };
+  const first = await bind("inproc://successor", { end: answering() });
+  const client = await connect("inproc://successor", quickly);
+  const link = await client.links.next();
+  await first.close();
+  expect(await link.losses.next()).toBe("the connection broke");
+  const second = await bind("inproc://successor", { end: answering() });
+  await client.links.next();
+  expect(await (await second.links.next()).messages.next()).toBe("hello");
+});

@@ -79,11 +79,12 @@ export class Lane {
     else this.#lines.set(call.sessionKey, new Set([call]));
   }
 
-  /** The next call of the session whose turn it is; that session is the last one then. */
+  /** The next call of the session whose turn it is and whose peer reads what it gets; that session is the last one then. */
   shift(): ServerCall | undefined {
     for (const [key, line] of this.#lines) {
-      this.#lines.delete(key);
       for (const call of line) {
+        if (call.isHeldBack) break;
+        this.#lines.delete(key);
         line.delete(call);
         if (line.size > 0) this.#lines.set(key, line);
         return call;
@@ -134,11 +135,16 @@ export class Admission {
   /** Runs a call that was admitted, now or when its turn comes. */
   enter(call: ServerCall): void {
     const { lane } = call.operation;
-    if (!lane || (lane.isEmpty && lane.hasRoom && !this.#isSliceOver())) return this.#run(call, lane);
+    if (!lane || (lane.isEmpty && lane.hasRoom && !call.isHeldBack && !this.#isSliceOver())) return this.#run(call, lane);
     call.stage = "waiting";
     lane.push(call);
     this.#waiting += 1;
     if (lane.hasRoom) this.#serveSoon();
+  }
+
+  /** A peer reads again, for which calls may have waited. */
+  relieved(): void {
+    if (this.#waiting > 0) this.#serveSoon();
   }
 
   /** Counts a call out, whether it ran, waited, or had not got so far. */

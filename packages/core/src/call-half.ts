@@ -208,7 +208,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     if (error instanceof FullError) {
       return new RpcError(
         Status.RESOURCE_EXHAUSTED,
-        `${error.message} already, which reads too slowly; as many may wait as the server's limit maxHeldBytes says`,
+        `${error.message} already, which reads too slowly; 8 times the server's limit maxHeldBytes may wait`,
       );
     }
     return new RpcError(Status.INTERNAL, `the ${type} cannot be encoded: ${RpcError.from(error).message}`, {
@@ -266,7 +266,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     }
     if (!this.inbound) this.onMessage(value);
     else if (!this.inbound.push(value, length)) {
-      this.failHere(new RpcError(Status.RESOURCE_EXHAUSTED, "the peer sent more messages than it was granted"));
+      this.failHere(new RpcError(Status.INTERNAL, "the peer sent more messages than it was granted"));
       return false;
     }
     return true;

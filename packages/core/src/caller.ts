@@ -175,7 +175,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
   }
 
   protected onMessage(value: unknown): void {
-    if (this.#reply) this.failHere(new RpcError(Status.INTERNAL, `${this.#where()} got more than one reply`));
+    if (this.#reply) this.failHere(new RpcError(Status.UNIMPLEMENTED, `${this.#where()} got more than one reply`));
     else this.#reply = { value };
   }
 
@@ -217,7 +217,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     if (this.ended) return;
     if (error) this.#end(error, undefined, true);
     else if (this.inbound || this.#reply) this.#end(undefined, this.#reply?.value, true);
-    else this.#end(new RpcError(Status.INTERNAL, `${this.#where()} ended without a reply message`), undefined);
+    else this.#end(new RpcError(Status.UNIMPLEMENTED, `${this.#where()} ended without a reply message`), undefined);
   }
 
   /** A callback of the caller that throws ends its call. */

@@ -98,6 +98,10 @@ export class Dispatcher implements OperationTable {
     this.#admission.enter(call);
   }
 
+  relieved(): void {
+    this.#admission.relieved();
+  }
+
   released(call: ServerCall): void {
     this.#admission.leave(call);
   }

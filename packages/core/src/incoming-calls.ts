@@ -4,7 +4,7 @@ import type { Metadata } from "./metadata.ts";
 import type { Operation, OperationTable } from "./operation.ts";
 import { Flag, RecordType, WireError } from "./records.ts";
 import type { BatchReader } from "./records.ts";
-import { quoted, tooManyOpen, tooMuchHeld, tooMuchMetadata, unimplemented } from "./refusals.ts";
+import { quoted, tooManyOpen, tooMuchMetadata, unimplemented } from "./refusals.ts";
 import { statusMeta } from "./reply-blocks.ts";
 import { ServerCall } from "./request-context.ts";
 import type { CalleeOwner } from "./request-context.ts";
@@ -125,6 +125,7 @@ export class IncomingCalls implements CalleeOwner {
   /** There is room for what goes out again. */
   relieved(): void {
     for (const call of this.#calls.values()) call.wakeSender();
+    this.#owner.table.relieved();
   }
 
   /** Ends every open call with a status; used when the host does not wait for them. */
@@ -139,10 +140,9 @@ export class IncomingCalls implements CalleeOwner {
   }
 
   #refusal({ clientStreams, serverStreams }: Operation): RpcError | undefined {
-    const { outbox, limits } = this.#session;
+    const { limits } = this.#session;
     const open = this.#calls.size + this.#leaving.size;
     if (open >= limits.maxConcurrentCalls) return tooManyOpen(`${open} calls`, "limit maxConcurrentCalls");
-    if (outbox.isFull) return tooMuchHeld(limits.maxHeldBytes);
     if (!clientStreams && !serverStreams) return undefined;
     if (this.#streams < this.#owner.maxStreamsPerSession) return undefined;
     return tooManyOpen(`${this.#streams} streams`, "option maxStreamsPerSession");

@@ -16,8 +16,9 @@ export interface Limits {
   /** Bytes, of everything that one peer sends, that may be under way at once. Default 4 MiB, from 64 KiB to 64 MiB. */
   readonly sessionWindowBytes: number;
   /**
-   * Bytes that may wait for one peer that does not read, beside those under way. Default 64 MiB. Beyond it replies are
-   * replaced by RESOURCE_EXHAUSTED, new calls are refused with it, and streams wait; in the end the session is closed.
+   * Bytes that may wait for one peer that does not read fast enough, beside those under way. Default 64 MiB. Beyond it
+   * no further call of the peer begins, and streams wait. Replies of calls that run already may take 8 times as much;
+   * those beyond are replaced by RESOURCE_EXHAUSTED, and in the end the session is closed.
    */
   readonly maxHeldBytes: number;
   /** Calls that one session may have open at once. Default 1,000. Callers wait their turn; who does not gets RESOURCE_EXHAUSTED. */

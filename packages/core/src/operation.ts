@@ -29,6 +29,8 @@ export interface OperationTable {
   admit(operation: Operation): RpcError | undefined;
   /** The request of an admitted call is there: runs it, now or when its turn comes. */
   enter(call: ServerCall): void;
+  /** A peer reads again, for which calls may have waited. */
+  relieved(): void;
   /** A call that was admitted is over. */
   released(call: ServerCall): void;
   /** A one-way call was refused, which its caller will not hear. */

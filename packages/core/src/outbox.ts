@@ -12,6 +12,8 @@ const flushBytes = 48 * 1024;
 const flushRecords = 256;
 /** Larger bodies travel as frames of their own, which no end copies; also the least size of a fragment. */
 export const attachBytes = 4096;
+/** Replies of calls that had begun when the backlog was full may fill it so many times more. */
+const overfill = 8;
 /** What may go beyond a limit, since it has to be said: records without a body, statuses. */
 const slackBytes = 4 * 1024 * 1024;
 /** Records that wait for credit; all others always leave. */
@@ -29,6 +31,7 @@ export class Outbox {
   /** Largest body the peer accepts, largest attachment, and what may wait for the peer. */
   maxMessageBytes = 0xffffffff;
   maxFragmentBytes: number = 1024 * 1024;
+  /** Beyond it `isFull`; what is under way already may take `overfill` times as much. */
   maxHeldBytes: number = Infinity;
   /** Batches begun; a record written now leaves in this one. */
   batchNumber = 1;
@@ -59,7 +62,7 @@ export class Outbox {
     this.#bodies = bodies;
   }
 
-  /** Whether so much waits that no more replies and calls should come. */
+  /** Whether so much waits that nothing should begin that would make it more. */
   get isFull(): boolean {
     return this.#full;
   }
@@ -76,7 +79,7 @@ export class Outbox {
 
   /**
    * Writes a record and returns the size of its body. What the encoder throws comes out, with nothing written;
-   * a body over `maxMessageBytes` throws TooLargeError, a reply that would have to wait while `isFull` FullError.
+   * a body over `maxMessageBytes` throws TooLargeError, a reply that would have to wait where far too much waits already FullError.
    */
   write(record: OutgoingRecord): number {
     if (this.#closed) return 0;
@@ -163,7 +166,7 @@ export class Outbox {
       if (bodyLength > this.maxMessageBytes) throw new TooLargeError(bodyLength);
       // Replies that need not wait may leave even when much waits.
       const isReply = bodyLength > 0 && record.type === RecordType.END;
-      if (this.#full && isReply && (bodyLength > attachBytes || !this.#mayLeave(record)))
+      if (isReply && this.backlog.bytes >= overfill * this.maxHeldBytes && (bodyLength > attachBytes || !this.#mayLeave(record)))
         throw new FullError(this.backlog.bytes);
       return bodyLength;
     } catch (error) {
@@ -257,7 +260,7 @@ export class Outbox {
     const backlog = this.backlog;
     backlog.add(callId, record);
     if (backlog.bytes >= this.maxHeldBytes) this.#full = true;
-    if (backlog.bytes > this.maxHeldBytes + this.maxMessageBytes + slackBytes) this.#tellOverrun();
+    if (backlog.bytes > overfill * this.maxHeldBytes + this.maxMessageBytes + slackBytes) this.#tellOverrun();
     if (this.window.bytes > 0) this.#schedule();
   }
 

@@ -29,11 +29,3 @@ export function tooManyOpen(what: string, knob: string): RpcError {
     `the session has ${what} open, as many as the server allows (its ${knob})`,
   );
 }
-
-/** The answer to a call of a peer that does not read the replies it has got. */
-export function tooMuchHeld(limit: number): RpcError {
-  return new RpcError(
-    Status.RESOURCE_EXHAUSTED,
-    `replies of more than ${limit} bytes wait for the caller to read others (the server's limit maxHeldBytes)`,
-  );
-}

@@ -203,6 +203,7 @@ export class ReplyChannel extends Lifecycle implements AsyncIterable<RequestCont
       resolve: (path) => this.#operation(path),
       admit: () => this.#admit(),
       enter: (call) => call.operation.run(call),
+      relieved: () => undefined,
       // Only what waits is limited, not what runs.
       released: () => undefined,
       dropped: (path, error) =>

@@ -89,6 +89,11 @@ export class ServerCall extends CallHalf implements OperationContext {
     return this.operation.path;
   }
 
+  /** Whether so many replies wait for the caller that it should not get another one yet. */
+  get isHeldBack(): boolean {
+    return this.port.outbox.isFull;
+  }
+
   /** Calls of the same key wait in one line. */
   get sessionKey(): unknown {
     return this.session ?? this.peer.address;
@@ -235,7 +240,7 @@ export class ServerCall extends CallHalf implements OperationContext {
 
   protected onMessage(value: unknown): void {
     if (this.#hasRequest) {
-      this.failHere(new RpcError(Status.INTERNAL, `${this.path} takes one request message, and more than one came`));
+      this.failHere(new RpcError(Status.UNIMPLEMENTED, `${this.path} takes one request message, and more than one came`));
       return;
     }
     this.request = value;
@@ -256,7 +261,7 @@ export class ServerCall extends CallHalf implements OperationContext {
     this.#halfClosed = true;
     if (this.inbound) return this.inbound.end();
     if (this.#hasRequest) this.#owner.enter(this);
-    else this.failHere(new RpcError(Status.INTERNAL, `${this.path} takes one request message, and none came`));
+    else this.failHere(new RpcError(Status.UNIMPLEMENTED, `${this.path} takes one request message, and none came`));
   }
 
   #mayAnswer(): boolean {

@@ -76,9 +76,9 @@ module.exports = {
       name: "packages-by-name",
       comment: "Other packages of the workspace are imported by name: a relative path breaks when they are packed",
       severity: "error",
-      from: { path: "^(packages/[^/]+|codegen|examples|benchmarks)/(src|bin)/" },
+      from: { path: "^(packages/[^/]+|codegen|examples|benchmarks|faults)/(src|bin)/" },
       to: {
-        path: "^(packages/[^/]+|codegen|examples|benchmarks)/",
+        path: "^(packages/[^/]+|codegen|examples|benchmarks|faults)/",
         pathNot: "^$1/",
         dependencyTypes: ["local"],
       },

@@ -76,7 +76,7 @@ export function check() {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-  const folders = ["packages", "codegen", "examples", "benchmarks"];
+  const folders = ["packages", "codegen", "examples", "benchmarks", "faults"];
   const { status, stdout, stderr } = cruise(root, folders, "--ts-config", "tsconfig.test.json", "--output-type", "err");
   process.stdout.write(stdout + stderr);
   return status === 0;

@@ -82,6 +82,7 @@ async function generateAll() {
   await generateCore();
   await generateFolder({ protos: ["protos/examples", "protos/grpc"], protoPaths: ["protos"], out: "examples/src/gen" });
   await generateFolder({ protos: ["protos/benchmarks"], protoPaths: ["protos"], out: "benchmarks/src/gen" });
+  await generateFolder({ protos: ["protos/faults"], protoPaths: ["protos"], out: "faults/src/gen" });
   await generateFolder({
     protos: ["protos/test/v1/behavior.proto", "protos/test/v1/callback.proto"],
     protoPaths: ["protos"],

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { root } from "./tools.mjs";
 
-const rooms = ["packages/core", "packages/zeromq", "packages/zerobind", "codegen", "examples", "benchmarks"];
+const rooms = ["packages/core", "packages/zeromq", "packages/zerobind", "codegen", "examples", "benchmarks", "faults"];
 
 function files(folder) {
   try {

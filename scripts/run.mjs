@@ -36,6 +36,7 @@ const tasks = {
   demo: (args) => (build(), become("examples/dist/demo/main.js", args)),
   bench: (args) => (build(), node("benchmarks/dist/main.js", args)),
   interop: (args) => (build(), become("examples/dist/interop/main.js", args)),
+  faults: (args) => (build(), become("faults/dist/main.js", args)),
   greeter: (args) => (build(), become("examples/dist/greeter/server.js", args)),
   test: (args) => (build(), jest(args)),
   typecheck: () => (build(), tsc("-p", "tsconfig.test.json")),

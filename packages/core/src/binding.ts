@@ -1,6 +1,6 @@
 import type { AnyMessageType } from "./contract.ts";
 import { Message } from "./message.ts";
-import type { BodyWriter } from "./outbox.ts";
+import type { BodyWriter } from "./outgoing.ts";
 import { BatchWriter, FrameReader, WireError } from "./records.ts";
 import type { Transport } from "./transport.ts";
 import type { BinaryReader, BinaryWriter } from "./wire.ts";

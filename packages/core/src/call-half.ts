@@ -1,13 +1,15 @@
 import type { BodyCodec } from "./binding.ts";
 import type { AnyMessageType, MessageType } from "./contract.ts";
 import type { Limits } from "./limits.ts";
+import { maxFragmented } from "./backlog.ts";
+import { Joiner } from "./joiner.ts";
 import { Metadata, metadataFromEntries } from "./metadata.ts";
 import type { MetadataEntry } from "./gen/zerobind/v1/wire.pb.ts";
-import { Fragments } from "./fragments.ts";
-import { TooLargeError } from "./outbox.ts";
 import type { Outbox } from "./outbox.ts";
+import { FullError, TooLargeError } from "./outgoing.ts";
 import { Flag, FrameReader, RecordType, WireError } from "./records.ts";
 import type { BatchReader } from "./records.ts";
+import type { ReplyBlocks } from "./reply-blocks.ts";
 import { RpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
 import { Inbound, isPromiseLike } from "./stream.ts";
@@ -22,6 +24,8 @@ export interface CallPort {
   readonly limits: Limits;
   /** What the peer accepts. */
   readonly peerLimits: Limits;
+  /** Messages of which some fragments have come, but not all. */
+  joining: number;
 }
 
 /** The credit of a stream in messages; the one in bytes is in the record's aux field. */
@@ -45,7 +49,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   #sendBytes = 0;
   #sendWaiter: { promise: Promise<void>; resolve: () => void } | undefined;
   #source: SourceIterator | undefined;
-  #parts: Fragments | undefined;
+  #joiner: Joiner | undefined;
 
   /** The session; only for what happens once the call has joined one. */
   protected get port(): CallPort {
@@ -69,7 +73,6 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   protected join(port: CallPort, id: number): void {
     this.joined = port;
     this.id = id;
-    this.#parts = undefined;
     this.#sendMessages = port.peerLimits.streamWindowMessages;
     this.#sendBytes = port.peerLimits.streamWindowBytes;
   }
@@ -104,22 +107,27 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     }
   }
 
-  /** The meta of the next message that goes out; the callee's half puts its header block there. */
-  protected dataMeta(): [AnyMessageType, unknown] | undefined {
+  /** What goes along with the messages; the caller's half has nothing. */
+  protected get alongWith(): ReplyBlocks | undefined {
     return undefined;
   }
 
   /** One message of a stream goes out. */
   write(item: unknown): void {
-    const bytes = this.record(RecordType.DATA, Flag.MESSAGE, 0, this.dataMeta(), [this.outboundType, item]);
+    const blocks = this.alongWith;
+    const meta = blocks?.dataMeta();
+    const bytes = this.record(RecordType.DATA, Flag.MESSAGE, 0, meta, [this.outboundType, item]);
     if (bytes < 0) return;
+    // A message that could not be encoded has not taken the header block with it.
+    if (meta) blocks?.sent();
     this.#sendMessages -= 1;
     this.#sendBytes -= bytes;
   }
 
   writable(): Promise<void> | undefined {
     if (this.ended || this.joined === undefined) return undefined;
-    if (this.#sendMessages > 0 && this.#sendBytes > 0 && !this.port.outbox.holds(this.id)) return undefined;
+    const { outbox } = this.port;
+    if (this.#sendMessages > 0 && this.#sendBytes > 0 && !outbox.holds(this.id) && !outbox.isFull) return undefined;
     if (!this.#sendWaiter) {
       let resolve!: () => void;
       const promise = new Promise<void>((settle) => (resolve = settle));
@@ -128,8 +136,8 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     return this.#sendWaiter.promise;
   }
 
-  draws(source: SourceIterator): void {
-    if (this.ended) closeSource(source);
+  draws(source: SourceIterator | undefined): void {
+    if (this.ended && source) closeSource(source);
     else this.#source = source;
   }
 
@@ -142,7 +150,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     this.wakeSender();
   }
 
-  /** Fragments of this call have left; the sender may look again. */
+  /** What had to wait of this call has left, or there is room again; the sender may look. */
   wakeSender(): void {
     const waiter = this.#sendWaiter;
     this.#sendWaiter = undefined;
@@ -156,7 +164,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   /** Takes the payload of a record, whole or a fragment. False: the call has failed over it. */
   protected receivePayload(batch: BatchReader): boolean {
     if ((batch.flags & Flag.MESSAGE) === 0) return !this.#isCutOff(batch);
-    if ((batch.flags & Flag.MORE) !== 0 || this.#parts !== undefined) return this.#receivePart(batch);
+    if ((batch.flags & Flag.MORE) !== 0 || this.#joiner !== undefined) return this.#receivePart(batch);
     if (!this.#checkSize(batch.bodyLength)) return false;
     return this.#receiveBody(batch.bodyReader(), batch.bodyLength);
   }
@@ -180,7 +188,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   /** Lets go of everything; nothing is sent or received afterwards. */
   protected finish(): void {
     this.ended = true;
-    this.#parts = undefined;
+    this.dropParts();
     if (this.#source) closeSource(this.#source);
     this.#source = undefined;
     this.wakeSender();
@@ -197,28 +205,49 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
         `the ${type} has ${error.byteLength} bytes encoded, more than the ${limit} that the peer accepts (its limit maxMessageBytes)`,
       );
     }
-    return new RpcError(
-      Status.INTERNAL,
-      `the ${type} cannot be encoded: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    );
+    if (error instanceof FullError) {
+      return new RpcError(
+        Status.RESOURCE_EXHAUSTED,
+        `${error.message} already, which reads too slowly; as many may wait as the server's limit maxHeldBytes says`,
+      );
+    }
+    return new RpcError(Status.INTERNAL, `the ${type} cannot be encoded: ${RpcError.from(error).message}`, {
+      cause: error,
+    });
   }
 
   #receivePart(batch: BatchReader): boolean {
-    if (batch.bodyLength === 0 && (batch.flags & Flag.MORE) !== 0) throw new WireError("a fragment is empty");
-    const parts = (this.#parts ??= new Fragments());
-    if (!this.#checkSize(parts.byteLength + batch.bodyLength)) return false;
-    parts.add(batch.bodyView());
+    if (!this.#joiner) {
+      if (this.port.joining >= maxFragmented) {
+        const text = `the peer sent fragments of more than ${maxFragmented} messages at once`;
+        this.failHere(new RpcError(Status.RESOURCE_EXHAUSTED, text));
+        return false;
+      }
+      this.port.joining += 1;
+      this.#joiner = new Joiner();
+    }
+    const joiner = this.#joiner;
+    if (!this.#checkSize(joiner.bytes + batch.bodyLength)) return false;
+    joiner.add(batch);
     if ((batch.flags & Flag.MORE) !== 0) return true;
-    this.#parts = undefined;
-    const body = parts.joined();
-    return this.#receiveBody(new FrameReader(body), body.byteLength);
+    this.#joined();
+    return this.#receiveBody(new FrameReader(joiner.joined()), joiner.bytes);
+  }
+
+  /** Forgets what has come of a message; the call is to begin anew. */
+  protected dropParts(): void {
+    if (this.#joiner) this.#joined();
+  }
+
+  #joined(): void {
+    this.#joiner = undefined;
+    this.port.joining -= 1;
   }
 
   /** Whether the peer says that it has said all, in the middle of a message; that must not look like an end. */
   #isCutOff({ type, flags, aux }: BatchReader): boolean {
     const isWell = type !== RecordType.END || aux === Status.OK;
-    if (this.#parts === undefined || (flags & Flag.END) === 0 || !isWell) return false;
+    if (this.#joiner === undefined || (flags & Flag.END) === 0 || !isWell) return false;
     const text = `the ${this.inboundType.$type} that came is cut off: its last fragment is missing`;
     this.failHere(new RpcError(Status.INTERNAL, text));
     return true;

@@ -120,6 +120,8 @@ export class ClientCall extends CallHalf implements OwnedCall {
     );
     if (written < 0) return;
     this.batchNumber = batchNumber;
+    // A getter of the request has ended the call while the CALL was written.
+    if (this.ended) return void this.record(RecordType.CANCEL, 0, Status.CANCELLED);
     // Fragments may be overtaken by later calls, which then must not rely on the number.
     if (known === 0 && number !== 0 && !session.outbox.holds(id)) session.introduced(method.path, number);
     if (method.oneWay) this.#end(undefined, undefined);
@@ -249,7 +251,8 @@ export class ClientCall extends CallHalf implements OwnedCall {
 
   /** Is without a session again, as before it began. */
   #rest(): void {
-    this.joined?.outbox.forget(this.id);
+    this.joined?.outbox.forget(this.id, true);
+    this.dropParts();
     this.#leaveSession();
     this.joined = undefined;
     this.batchNumber = 0;
@@ -262,9 +265,11 @@ export class ClientCall extends CallHalf implements OwnedCall {
     if (this.ended) return;
     if (this.#session && this.batchNumber !== 0) {
       // Before the end, which makes room for another call: the server must hear of the room first.
-      this.#session.outbox.forget(this.id);
+      const { outbox } = this.#session;
+      const isUnheard = outbox.backlog.holdsOpening(this.id);
+      outbox.forget(this.id, true);
       const aux = error.code === Status.DEADLINE_EXCEEDED ? Status.DEADLINE_EXCEEDED : Status.CANCELLED;
-      this.record(RecordType.CANCEL, 0, aux);
+      if (!isUnheard) this.record(RecordType.CANCEL, 0, aux);
     }
     this.#end(error, undefined);
   }
@@ -273,7 +278,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
   #end(error: RpcError | undefined, value: unknown, afterMessages = false): void {
     if (this.ended) return;
     this.finish();
-    if (!this.method.oneWay) this.joined?.outbox.forget(this.id);
+    if (!this.method.oneWay) this.joined?.outbox.forget(this.id, true);
     this.#owner.wheel.remove(this);
     if (this.options?.signal) unwatchSignal(this.options.signal, this);
     if (this.#parent) unwatchSignal(this.#parent.signal, this);

@@ -73,7 +73,7 @@ export class ClientSession extends Session {
 
   /** Whether the peer's credit allows another call. */
   get hasRoom(): boolean {
-    return this.accepting && this.#outgoing.hasRoom;
+    return this.accepting && !this.outbox.isFull && this.#outgoing.hasRoom;
   }
 
   /** Starts a call; only while `hasRoom`. */
@@ -90,6 +90,12 @@ export class ClientSession extends Session {
   released(callId: number): void {
     if ((callId & 1) === 0) return this.#incoming?.released(callId);
     this.#outgoing.released(callId);
+    this.#owner.roomy(this);
+  }
+
+  relieved(): void {
+    this.#incoming?.relieved();
+    this.#outgoing.relieved();
     this.#owner.roomy(this);
   }
 

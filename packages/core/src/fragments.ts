@@ -1,29 +1,26 @@
-/**
- * The fragments of one message, joined as they come. They are copied: a peer that sends few bytes in large frames, or
- * many frames of few bytes, makes this end keep no more than about twice the bytes of the message.
- */
-export class Fragments {
-  #bytes = new Uint8Array(0);
-  #length = 0;
+import type { HeldRecord } from "./backlog.ts";
+import { Flag, RecordType, recordHeaderBytes } from "./records.ts";
 
-  /** Bytes so far. */
-  get byteLength(): number {
-    return this.#length;
+/** Cuts a body into records that carry one fragment each; `head` is the encoded header and meta of the whole record. */
+export function* fragments(head: Uint8Array, flags: number, body: Uint8Array, size: number): Generator<HeldRecord> {
+  // A request opens with its own record; a reply ends with it, since it also says how the call ended.
+  const opensCall = head[4] === RecordType.CALL;
+  for (let offset = 0; offset < body.byteLength; offset += size) {
+    const isLast = offset + size >= body.byteLength;
+    const isOwnRecord = opensCall ? offset === 0 : isLast;
+    const piece = isOwnRecord ? head.slice() : dataHead(head);
+    const ending = isLast ? flags & Flag.END : Flag.MORE;
+    const kept = isOwnRecord ? flags & ~Flag.END : 0;
+    piece[5] = kept | ending | Flag.MESSAGE | Flag.ATTACHED;
+    const place = offset === 0 ? "first" : isLast ? "last" : "middle";
+    yield { head: piece, attachment: body.subarray(offset, offset + size), place, starved: false };
   }
+}
 
-  add(piece: Uint8Array): void {
-    const length = this.#length + piece.byteLength;
-    if (length > this.#bytes.byteLength) {
-      const grown = new Uint8Array(Math.max(length, 2 * this.#bytes.byteLength));
-      grown.set(this.#bytes.subarray(0, this.#length));
-      this.#bytes = grown;
-    }
-    this.#bytes.set(piece, this.#length);
-    this.#length = length;
-  }
-
-  /** The message; nothing may be added afterwards. */
-  joined(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length);
-  }
+/** The header of a DATA record without meta for the same call. */
+function dataHead(head: Uint8Array): Uint8Array {
+  const data = new Uint8Array(recordHeaderBytes);
+  data[4] = RecordType.DATA;
+  data.set(head.subarray(8, 12), 8);
+  return data;
 }

@@ -4,6 +4,7 @@ import type { Metadata } from "./metadata.ts";
 import type { Operation, OperationTable } from "./operation.ts";
 import { Flag, RecordType, WireError } from "./records.ts";
 import type { BatchReader } from "./records.ts";
+import { quoted, tooManyOpen, tooMuchHeld, tooMuchMetadata, unimplemented } from "./refusals.ts";
 import { statusMeta } from "./reply-blocks.ts";
 import { ServerCall } from "./request-context.ts";
 import type { CalleeOwner } from "./request-context.ts";
@@ -32,19 +33,6 @@ export interface IncomingOwner {
   callOver(): void;
 }
 
-/** What a name from the wire looks like in a message: escaped, and not longer than a line. */
-function quoted(name: string): string {
-  return JSON.stringify(name.length > 120 ? `${name.slice(0, 120)}…` : name);
-}
-
-/** The answer to a call of a method that is not there. */
-export function unimplemented(path: string): RpcError {
-  return new RpcError(
-    Status.UNIMPLEMENTED,
-    `this server has no method ${quoted(path)}; is its service served here, under this package name?`,
-  );
-}
-
 /** The calls that one end of a session answers. Those of a client have odd ids, those of a server even ones. */
 export class IncomingCalls implements CalleeOwner {
   readonly wheel: TimerWheel;
@@ -57,6 +45,8 @@ export class IncomingCalls implements CalleeOwner {
   readonly #calls = new Map<number, ServerCall>();
   /** By the caller's number: the method, or the name under which there is none. */
   readonly #methods: (Operation | string | undefined)[] = [];
+  /** Calls that were answered, and whose answer waits for the peer to read others. */
+  readonly #leaving = new Set<number>();
   #streams = 0;
   /** One-way calls that are done and of which the caller has not heard. */
   #done = 0;
@@ -79,7 +69,8 @@ export class IncomingCalls implements CalleeOwner {
     const id = batch.callId;
     if ((id & 1) !== this.#parity || id === 0)
       throw new WireError(`the calls of this peer have ${this.#parity === 1 ? "odd" : "even"} ids`);
-    if (this.#calls.has(id)) throw new WireError("the id of an open call was used again");
+    if (this.#calls.has(id) || (this.#leaving.size > 0 && this.#leaving.has(id)))
+      throw new WireError("the id of an open call was used again");
     const { operation, metadata } = this.#head(batch);
     if (operation instanceof RpcError) return this.#reject(batch, operation);
     if (this.#owner.draining) return this.#refuse(batch, operation);
@@ -99,14 +90,19 @@ export class IncomingCalls implements CalleeOwner {
   /** Any other record of the peer about one of these calls. */
   receive(batch: BatchReader): void {
     const call = this.#calls.get(batch.callId);
-    if (call) return call.receive(batch);
-    if (batch.type === RecordType.CANCEL) this.#session.outbox.forget(batch.callId);
-    this.#owner.count("record of an ended call");
+    call?.receive(batch);
+    if (batch.type === RecordType.CANCEL) {
+      this.#session.outbox.forget(batch.callId, true);
+      this.#leaving.delete(batch.callId);
+    }
+    if (!call) this.#owner.count("record of an ended call");
   }
 
   finished(call: ServerCall): void {
     if (this.#calls.get(call.id) !== call) return;
     this.#calls.delete(call.id);
+    const { outbox } = this.#session;
+    if (outbox.isHolding && outbox.holds(call.id)) this.#leaving.add(call.id);
     const { operation } = call;
     if (operation.serverStreams || operation.clientStreams) this.#streams -= 1;
     if (operation.oneWay) {
@@ -122,7 +118,13 @@ export class IncomingCalls implements CalleeOwner {
   }
 
   released(callId: number): void {
+    this.#leaving.delete(callId);
     this.#calls.get(callId)?.wakeSender();
+  }
+
+  /** There is room for what goes out again. */
+  relieved(): void {
+    for (const call of this.#calls.values()) call.wakeSender();
   }
 
   /** Ends every open call with a status; used when the host does not wait for them. */
@@ -137,11 +139,13 @@ export class IncomingCalls implements CalleeOwner {
   }
 
   #refusal({ clientStreams, serverStreams }: Operation): RpcError | undefined {
-    const { maxConcurrentCalls } = this.#session.limits;
-    if (this.#calls.size >= maxConcurrentCalls) return tooMany(`${this.#calls.size} calls`, "limit maxConcurrentCalls");
+    const { outbox, limits } = this.#session;
+    const open = this.#calls.size + this.#leaving.size;
+    if (open >= limits.maxConcurrentCalls) return tooManyOpen(`${open} calls`, "limit maxConcurrentCalls");
+    if (outbox.isFull) return tooMuchHeld(limits.maxHeldBytes);
     if (!clientStreams && !serverStreams) return undefined;
     if (this.#streams < this.#owner.maxStreamsPerSession) return undefined;
-    return tooMany(`${this.#streams} streams`, "option maxStreamsPerSession");
+    return tooManyOpen(`${this.#streams} streams`, "option maxStreamsPerSession");
   }
 
   /** Method and metadata of a CALL; most are two bytes of meta that name a known method. */
@@ -215,18 +219,4 @@ export class IncomingCalls implements CalleeOwner {
 
 function control(type: number, flags: number, callId: number, aux: number) {
   return { type, flags, callId, aux, metaType: undefined, meta: undefined, bodyType: undefined, body: undefined };
-}
-
-function tooMany(what: string, knob: string): RpcError {
-  return new RpcError(
-    Status.RESOURCE_EXHAUSTED,
-    `the session has ${what} open, as many as the server allows (its ${knob})`,
-  );
-}
-
-function tooMuchMetadata(bytes: number, limit: number): RpcError {
-  return new RpcError(
-    Status.RESOURCE_EXHAUSTED,
-    `the call has ${bytes} bytes of metadata, more than the ${limit} that the server accepts (its limit maxMetadataBytes)`,
-  );
 }

@@ -48,6 +48,14 @@ export class OutgoingCalls implements CallerPort {
     return this.#session.peerLimits;
   }
 
+  get joining(): number {
+    return this.#session.joining;
+  }
+
+  set joining(count: number) {
+    this.#session.joining = count;
+  }
+
   get size(): number {
     return this.#calls.size;
   }
@@ -118,6 +126,11 @@ export class OutgoingCalls implements CallerPort {
     this.#calls.get(callId)?.wakeSender();
   }
 
+  /** There is room for what goes out again. */
+  relieved(): void {
+    for (const call of this.#calls.values()) call.wakeSender();
+  }
+
   /** Ends all open calls, here and at the peer. */
   cancelAll(errorOf: (call: ClientCall) => RpcError): void {
     for (const call of [...this.#calls.values()]) call.failHere(errorOf(call));
@@ -132,6 +145,8 @@ export class OutgoingCalls implements CallerPort {
 
   /** Tells calls that were taken out that their session is gone. */
   lose(calls: readonly ClientCall[], reason: string): void {
-    for (const call of calls) call.lost(reason, call.batchNumber > this.outbox.sentBatchNumber);
+    const { outbox } = this;
+    for (const call of calls)
+      call.lost(reason, call.batchNumber > outbox.sentBatchNumber || outbox.backlog.holdsOpening(call.id));
   }
 }

@@ -39,11 +39,15 @@ export class ReplyBlocks {
     this.trailer = this.#checked("trailer", trailer);
   }
 
-  /** The meta of the next DATA record: the header block, once. */
+  /** The meta of the next DATA record: the header block, until `sent`. */
   dataMeta(): [AnyMessageType, unknown] | undefined {
     if (this.#headerSent || !this.header) return undefined;
-    this.#headerSent = true;
     return [DataHeader, { header: metadataToEntries(this.header) }];
+  }
+
+  /** A record with `dataMeta` is written. */
+  sent(): void {
+    this.#headerSent = true;
   }
 
   /** The meta of END; undefined where there is nothing to say. */

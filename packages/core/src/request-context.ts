@@ -140,7 +140,7 @@ export class ServerCall extends CallHalf implements OperationContext {
   sendHeader(): void {
     if (this.ended || this.#instead || this.blocks.headerSent) return;
     this.blocks.header ??= new Metadata();
-    this.record(RecordType.DATA, 0, 0, this.blocks.dataMeta());
+    if (this.record(RecordType.DATA, 0, 0, this.blocks.dataMeta()) >= 0) this.blocks.sent();
   }
 
   setTrailer(trailer: MetadataInit): void {
@@ -155,9 +155,8 @@ export class ServerCall extends CallHalf implements OperationContext {
 
   /** One record of the caller about this call. */
   receive(batch: BatchReader): void {
-    if (batch.type === RecordType.CANCEL) {
-      this.abort(whyCancelled(batch.aux));
-    } else if (batch.type === RecordType.CREDIT) this.onCredit(batch);
+    if (batch.type === RecordType.CANCEL) this.abort(whyCancelled(batch.aux));
+    else if (batch.type === RecordType.CREDIT) this.onCredit(batch);
     else if (this.#halfClosed)
       this.failHere(new RpcError(Status.INTERNAL, `the caller of ${this.path} said more after its end`));
     else if (this.receivePayload(batch) && (batch.flags & Flag.END) !== 0 && (batch.flags & Flag.MORE) === 0)
@@ -243,8 +242,8 @@ export class ServerCall extends CallHalf implements OperationContext {
     this.#hasRequest = true;
   }
 
-  protected override dataMeta(): [AnyMessageType, unknown] | undefined {
-    return this.#blocks?.dataMeta();
+  protected override get alongWith(): ReplyBlocks | undefined {
+    return this.#blocks;
   }
 
   protected override encodeError(error: unknown): RpcError {
@@ -273,13 +272,8 @@ export class ServerCall extends CallHalf implements OperationContext {
     else if (error) this.#sendStatus(error);
     else {
       const body: [AnyMessageType, unknown] | undefined = value === undefined ? undefined : [this.outboundType, value];
-      const bytes = this.record(
-        RecordType.END,
-        body ? Flag.END | Flag.MESSAGE : Flag.END,
-        Status.OK,
-        this.#endMeta(),
-        body,
-      );
+      const flags = body ? Flag.END | Flag.MESSAGE : Flag.END;
+      const bytes = this.record(RecordType.END, flags, Status.OK, this.#endMeta(), body);
       // A reply that cannot be encoded has already been answered by its error.
       if (bytes < 0) return;
       this.status = "replied";
@@ -306,7 +300,7 @@ export class ServerCall extends CallHalf implements OperationContext {
   #finished(): void {
     this.finish();
     // What is held back of a reply must leave, since its last record is the end; nobody wants that of an aborted call.
-    if (this.status === "aborted") this.port.outbox.forget(this.id);
+    if (this.status === "aborted") this.port.outbox.forget(this.id, false);
     this.#owner.wheel.remove(this);
     this.#owner.finished(this);
   }

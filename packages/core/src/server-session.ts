@@ -5,6 +5,7 @@ import { IncomingCalls } from "./incoming-calls.ts";
 import type { IncomingOwner } from "./incoming-calls.ts";
 import { BatchWriter, RecordType, RefuseReason, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
 import type { BatchReader } from "./records.ts";
+import { quoted } from "./refusals.ts";
 import type { RpcError } from "./rpc-error.ts";
 import { SessionScope } from "./session-context.ts";
 import { Session } from "./session.ts";
@@ -42,6 +43,7 @@ export class ServerSession extends Session {
   #incoming!: IncomingCalls;
   #callbacks: CallbackCalls | undefined;
   #admitted = false;
+  #helloBatch: BatchReader | undefined;
 
   constructor(link: Link, settings: SessionSettings, owner: ServerSessionOwner) {
     super(link, settings);
@@ -75,6 +77,11 @@ export class ServerSession extends Session {
     if ((callId & 1) === 1) this.#incoming.released(callId);
     else this.#callbacks?.calls.released(callId);
     this.#owner.outboxMoved();
+  }
+
+  relieved(): void {
+    this.#incoming.relieved();
+    this.#callbacks?.calls.relieved();
   }
 
   protected onStrangeBatch(batch: BatchReader): boolean {
@@ -148,8 +155,12 @@ export class ServerSession extends Session {
 
   #hello(batch: BatchReader): void {
     const hello = batch.meta(Hello);
+    if (batch === this.#helloBatch) throw new WireError("there was more than one HELLO in a batch");
+    this.#helloBatch = batch;
     if (this.outbox.tag !== 0) {
       this.#finish("it has said HELLO again");
+      // What was not sent to the former life of the peer would be misread by the new one.
+      this.outbox.reset();
       this.#begin();
     }
     if (hello.minVersion > wireVersion || hello.maxVersion < wireVersion) {
@@ -180,11 +191,10 @@ export class ServerSession extends Session {
   #mismatch(hello: Hello): string | undefined {
     const { encoding, elements } = this.settings;
     if ((hello.encoding || "protobuf") !== encoding)
-      return `the server encodes messages as ${encoding}, the client as ${JSON.stringify(hello.encoding.slice(0, 120))}`;
+      return `the server encodes messages as ${encoding}, the client as ${quoted(hello.encoding)}`;
     const [here, there] = [elements.join(", "), hello.elements.join(", ")];
     if (here === there) return undefined;
-    const shown = JSON.stringify(there.slice(0, 120)).slice(1, -1);
-    return `the message elements of the bindings differ: server [${here}], client [${shown}]`;
+    return `the message elements of the bindings differ: server [${here}], client [${quoted(there).slice(1, -1)}]`;
   }
 }
 

@@ -5,11 +5,11 @@ import { defaultLimits } from "./limits.ts";
 import type { Limits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { FrameReader } from "./records.ts";
-import { unimplemented } from "./incoming-calls.ts";
 import type { Operation, OperationTable } from "./operation.ts";
 import { ServerCall } from "./request-context.ts";
 import type { CalleeOwner, ReplyInstead } from "./request-context.ts";
 import { RpcError } from "./rpc-error.ts";
+import { unimplemented } from "./refusals.ts";
 import { ServerSession, readyBatch } from "./server-session.ts";
 import type { ServerSessionOwner } from "./server-session.ts";
 import type { SessionSettings } from "./session.ts";
@@ -162,6 +162,7 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     };
     const call = new ServerCall(this, this.#plain, 0, head, new PlainReply(request));
     this.#plainCalls.add(call);
+    request.onGone((reason) => call.abort(new RpcError(Status.CANCELLED, `the caller is gone: ${reason}`)));
     const body = new FrameReader(request.body);
     let message: unknown;
     try {
@@ -266,9 +267,11 @@ export function maxFrameBytes({ maxFragmentBytes, maxMessageBytes, maxMetadataBy
 /** Plain requests know no elements, windows or fragments; their port only decodes. */
 function plainPort(limits: Limits): CallPort {
   const codec = bodyCodec({ elements: [], encoder: protobuf });
-  const outbox = new Outbox({ send: () => false, sendFailed: () => undefined, released: () => undefined }, codec);
+  const nothing = (): void => undefined;
+  const port = { send: () => false, sendFailed: nothing, released: nothing, relieved: nothing, overrun: nothing };
+  const outbox = new Outbox(port, codec);
   outbox.close();
-  return { outbox, codec, limits, peerLimits: defaultLimits };
+  return { outbox, codec, limits, peerLimits: defaultLimits, joining: 0 };
 }
 
 /** Answers a plain request in the place of records. */

@@ -3,10 +3,10 @@ import type { CallPort } from "./call-half.ts";
 import type { AnyMessageType } from "./contract.ts";
 import type { Limits as WireLimits } from "./gen/zerobind/v1/wire.pb.ts";
 import { Refusal } from "./gen/zerobind/v1/wire.pb.ts";
-import { defaultLimits } from "./limits.ts";
+import { defaultLimits, inRange } from "./limits.ts";
 import type { Limits } from "./limits.ts";
 import { Outbox, attachBytes } from "./outbox.ts";
-import type { OutboxPort } from "./outbox.ts";
+import type { OutboxPort } from "./outgoing.ts";
 import { BatchReader, Flag, RecordType, RefuseReason, WireError } from "./records.ts";
 import { Timed, now } from "./timer-wheel.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
@@ -31,10 +31,6 @@ export interface SessionSettings {
   readonly onDefect: (error: unknown) => void;
 }
 
-/** However much a peer grants, this is as much as one stream sends without waiting: it is this end's memory, too. */
-const mostWindowMessages = 65_536;
-const mostWindowBytes = 16 * 1024 * 1024;
-
 /** Asks a silent peer for a sign of life while calls are open. */
 class Watch extends Timed {
   readonly #check: () => void;
@@ -50,7 +46,7 @@ class Watch extends Timed {
 }
 
 /**
- * One connection's conversation, the same on both ends: batches in and out, the session tag, attachment credit, PING,
+ * One connection's conversation, the same on both ends: batches in and out, the session tag, its credit, PING,
  * and the end. Everything about calls is left to the two subclasses.
  */
 export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
@@ -64,7 +60,12 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
   #heardMs = now();
   /** When the peer was asked for a sign of life that has not come yet. */
   #pingedMs: number | undefined;
-  #attachmentBytes = 0;
+  /** Messages that are being joined from fragments. */
+  joining = 0;
+  /** Bytes that came and are not granted anew yet. */
+  #takenBytes = 0;
+  /** What the last PING said, until it is answered. */
+  #pinged: number | undefined;
   readonly #watch = new Watch(() => this.#checkPeer());
 
   constructor(link: Link, settings: SessionSettings) {
@@ -73,6 +74,7 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     this.codec = settings.codec;
     this.limits = settings.limits;
     this.outbox = new Outbox(this, settings.codec);
+    this.outbox.maxHeldBytes = settings.limits.maxHeldBytes;
   }
 
   /** Whether the session has ended. */
@@ -82,7 +84,7 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
 
   /** Whether something large may still be on its way to the peer: it has not granted all of it anew. */
   get isOwed(): boolean {
-    return this.outbox.isHolding || this.outbox.windowBytes < this.peerLimits.sessionWindowBytes;
+    return this.outbox.isOwed;
   }
 
   /** Calls that are open. */
@@ -93,6 +95,7 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
   /** The session is over: every call that it has must end. */
   protected abstract onOver(reason: string): void;
   abstract released(callId: number): void;
+  abstract relieved(): void;
 
   receive(frames: readonly Uint8Array[]): void {
     if (this.#over) return;
@@ -101,7 +104,7 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
       this.#heardMs = now();
       if (batch.tag !== this.outbox.tag && !this.onStrangeBatch(batch)) return;
       while (!this.#over && batch.next()) this.#record(batch);
-      if (frames.length > 1 && !this.#over) this.#renewCredit(frames);
+      if (!this.#over && batch.tag === this.outbox.tag) this.#received(frames);
     } catch (error) {
       if (!(error instanceof WireError)) {
         this.settings.onDefect(error);
@@ -126,6 +129,11 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     queueMicrotask(() => {
       if (!this.#over) this.hangUp("the connection was lost");
     });
+  }
+
+  overrun(): void {
+    this.settings.count("peer that does not read");
+    this.refuse(RefuseReason.EXHAUSTED, "it does not read what it is sent");
   }
 
   /** Ends the session and its link. */
@@ -175,9 +183,8 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
   /** The limits of the peer, from HELLO or WELCOME; what it does not say is taken to be the default. */
   protected learnLimits(said: WireLimits | undefined, maxConcurrentCalls: number): void {
     const limits: Record<string, number> = { ...defaultLimits };
-    for (const [name, value] of Object.entries({ ...said, maxConcurrentCalls })) if (value > 0) limits[name] = value;
-    limits["streamWindowMessages"] = Math.min(limits["streamWindowMessages"] ?? 0, mostWindowMessages);
-    limits["streamWindowBytes"] = Math.min(limits["streamWindowBytes"] ?? 0, mostWindowBytes);
+    for (const [name, value] of Object.entries({ ...said, maxConcurrentCalls }))
+      if (value > 0) limits[name] = inRange(name, value);
     this.peerLimits = limits as unknown as Limits;
     this.outbox.maxMessageBytes = this.peerLimits.maxMessageBytes;
     // Smaller pieces would only be a way to make this end keep many of them.
@@ -185,13 +192,14 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
       Math.min(this.limits.maxFragmentBytes, this.peerLimits.maxFragmentBytes),
       attachBytes,
     );
-    this.outbox.windowBytes = this.peerLimits.sessionWindowBytes;
+    this.outbox.window.limit(this.peerLimits.sessionWindowBytes);
+    this.#takenBytes = 0;
   }
 
   #record(batch: BatchReader): void {
     switch (batch.type) {
       case RecordType.PING:
-        this.writeControl(RecordType.PONG, 0, batch.aux);
+        this.#pinged = batch.aux;
         return;
       case RecordType.PONG:
         return;
@@ -206,12 +214,17 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     }
   }
 
-  /** Attachments are granted anew as soon as they are here: what waits to be read is bounded by the streams' windows. */
-  #renewCredit(frames: readonly Uint8Array[]): void {
-    for (let index = 1; index < frames.length; index++) this.#attachmentBytes += frames[index]!.byteLength;
-    if (this.#attachmentBytes * 2 < this.limits.sessionWindowBytes) return;
-    this.writeControl(RecordType.CREDIT, 0, this.#attachmentBytes);
-    this.#attachmentBytes = 0;
+  /** What has come is granted anew as soon as it is read: what waits for its consumer is bounded by the streams' windows. */
+  #received(frames: readonly Uint8Array[]): void {
+    // However many PINGs came, one answer says it all.
+    if (this.#pinged !== undefined) this.writeControl(RecordType.PONG, 0, this.#pinged);
+    this.#pinged = undefined;
+    let bytes = 0;
+    for (let index = 0; index < frames.length; index++) bytes += frames[index]!.byteLength;
+    this.#takenBytes += bytes;
+    if (this.#takenBytes * 2 < this.limits.sessionWindowBytes) return;
+    this.writeControl(RecordType.CREDIT, 0, this.#takenBytes);
+    this.#takenBytes = 0;
   }
 
   #checkPeer(): void {

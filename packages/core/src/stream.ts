@@ -162,8 +162,11 @@ export interface StreamSink {
   /** Undefined if a message may be written now, else a promise of when to ask again. Never rejects. */
   writable(): Promise<void> | undefined;
   write(item: unknown): void;
-  /** Called with the source's iterator before anything is taken; the sink closes it if the call ends early. */
-  draws(source: SourceIterator): void;
+  /**
+   * Called with the source's iterator before anything is taken, and with undefined once it is done or has thrown; the
+   * sink closes the one that it has if the call ends early.
+   */
+  draws(source: SourceIterator | undefined): void;
 }
 
 /** An iterator, synchronous or not. */
@@ -188,16 +191,32 @@ async function yieldByTime(): Promise<void> {
 export async function pump(source: unknown, sink: StreamSink): Promise<boolean> {
   const iterator = iterate(source);
   sink.draws(iterator);
-  for (let taken = 1; ; taken++) {
-    if (taken % lookEvery === 0) await yieldByTime();
-    let result = iterator.next();
-    if (isPromiseLike(result)) result = await result;
-    if (sink.ended) return false;
-    if (result.done) return true;
-    for (let full = sink.writable(); full; full = sink.writable()) await full;
-    if (sink.ended) return false;
-    sink.write(result.value);
+  if (sink.ended) return false;
+  try {
+    for (let taken = 1; ; taken++) {
+      if (taken % lookEvery === 0) await yieldByTime();
+      const next: unknown = iterator.next();
+      const result = checkResult(isPromiseLike(next) ? await next : next);
+      if (sink.ended) return false;
+      if (result.done) break;
+      const { value } = result;
+      for (let full = sink.writable(); full; full = sink.writable()) await full;
+      if (sink.ended) return false;
+      sink.write(value);
+      if (sink.ended) return false;
+    }
+  } catch (thrown) {
+    // A source that has thrown is over, and is not closed.
+    if (!sink.ended) sink.draws(undefined);
+    throw thrown;
   }
+  sink.draws(undefined);
+  return true;
+}
+
+function checkResult(result: unknown): IteratorResult<unknown> {
+  if (typeof result === "object" && result !== null) return result as IteratorResult<unknown>;
+  throw new TypeError(`next() of a stream of messages must give { done, value }, not ${typeof result}`);
 }
 
 /** Whether a value can be streamed. */

@@ -99,13 +99,15 @@ export class TimerWheel {
   }
 
   #expire(): void {
-    this.#wakeTick = Infinity;
+    // What is added meanwhile arms nothing: the one to wake for is looked for among all when everything due is told.
+    this.#wakeTick = -Infinity;
     this.#timer = undefined;
     const nowTick = Math.floor(now() / tickMs);
     const from = Math.max(this.#doneTick + 1, nowTick - slotCount + 1);
     this.#doneTick = nowTick;
     for (let tick = from; tick <= nowTick && this.#size > 0; tick++) this.#expireSlot(tick % slotCount, nowTick);
-    if (this.#size > 0 && this.#timer === undefined) this.#armNext();
+    this.#wakeTick = Infinity;
+    if (this.#size > 0) this.#armNext();
   }
 
   #expireSlot(slot: number, nowTick: number): void {

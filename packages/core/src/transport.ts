@@ -47,6 +47,11 @@ export interface PlainRequest {
   readonly timeoutMs: number;
   readonly metadata: Metadata | undefined;
   readonly remoteAddress: string;
+  /**
+   * Told at most once, if it turns out before the answer that the caller is gone and waits for none. `reason` is for
+   * people. A transport that cannot know never tells.
+   */
+  onGone(listener: (reason: string) => void): void;
   /** Answers with an encoded message. False: the caller is not there any more. Either answer is called once at most. */
   reply(body: Uint8Array, header: Metadata | undefined, trailer: Metadata | undefined): boolean;
   /** Answers with a status. */

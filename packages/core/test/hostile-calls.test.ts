@@ -34,7 +34,6 @@ describe("a host that gets calls that are wrong", () => {
       const { code, message } = await statusOf(peer, 3);
       expect(code).toBe(expected);
       expect(message.length).toBeLessThan(400);
-      // eslint-disable-next-line no-control-regex -- what the test looks for
       expect(message).not.toMatch(/[\u0000-\u001f]/);
     });
   });

@@ -103,7 +103,7 @@ describe("a channel whose calls are answered wrongly", () => {
   ])("ends a call that gets %s", async (_name, records, code, why) => {
     await duringPing(async (server, id, outcome) => {
       server.send(...records(id));
-      const error = await failureOf(outcome as Promise<unknown>);
+      const error = await failureOf(outcome);
       expect([error.code, error.message]).toEqual([code, expect.stringMatching(why)]);
       expect(server.peer.lost).toBe(0);
     });

@@ -27,9 +27,13 @@ import type { RawRecord } from "./support/raw-peer.ts";
 
 /** Any well-formed Unicode, weighted towards what is odd. */
 const unicode = fc.string({ unit: "binary", maxLength: 60 });
-// eslint-disable-next-line no-control-regex -- control characters are what text of metadata must not have
+// Control characters are what text of metadata must not have.
 const printable = unicode.map((text) => text.replaceAll(/[\u0000-\u001f\u007f]/g, "x"));
-const keyPart = fc.string({ unit: fc.constantFrom(..."abcxyz019_.-"), minLength: 1, maxLength: 12 });
+const keyPart = fc.string({
+  unit: fc.constantFrom("a", "b", "z", "0", "9", "_", ".", "-"),
+  minLength: 1,
+  maxLength: 12,
+});
 const textKey = fc
   .oneof(keyPart, fc.constantFrom("__proto__", "constructor", "hasownproperty"))
   .filter((key) => !key.startsWith("zb-") && !key.endsWith("-bin"));

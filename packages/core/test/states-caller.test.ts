@@ -85,12 +85,20 @@ const events: Record<string, (at: Situation) => RawRecord[] | undefined | Promis
   ],
   "REFUSE with UNAVAILABLE": ({ id }) => [{ type: RecordType.REFUSE, callId: id, aux: Status.UNAVAILABLE }],
   GOAWAY: () => [{ type: RecordType.GOAWAY }],
-  "the connection is lost": ({ server }) => void server.peer.hangUp(),
+  "the connection is lost": ({ server }) => {
+    server.peer.hangUp();
+  },
   "a malformed record": () => [{ type: 200 }],
-  "its signal aborts": ({ controller }) => void controller.abort(),
+  "its signal aborts": ({ controller }) => {
+    controller.abort();
+  },
   "its deadline passes": () => undefined,
-  "the channel closes": ({ server }) => void server.channel.close(),
-  "the channel aborts": ({ server }) => void server.channel.abort(),
+  "the channel closes": ({ server }) => {
+    void server.channel.close();
+  },
+  "the channel aborts": ({ server }) => {
+    server.channel.abort();
+  },
 };
 
 /** How a call stands: the name of its status, or `open` when all that was sent before has been read. */

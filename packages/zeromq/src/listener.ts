@@ -4,7 +4,7 @@ import { tidyEndpoint } from "./address.ts";
 import type { ParsedAddress } from "./address.ts";
 import { bindError, checkIpcPathFree, ipcPathRemover } from "./guard.ts";
 import type { ZeromqSettings } from "./options.ts";
-import { ListenerLink, PeerConnection, routeKey } from "./peer.ts";
+import { ListenerLink, PeerConnection, maxKeptBytes, maxWaiting, routeKey } from "./peer.ts";
 import type { PeerOwner } from "./peer.ts";
 import { encodePlainError, PlainExchange, readPlainCall } from "./plain.ts";
 import { codeOf, delimiter, makeLossNotice, probe, ZmqSocket } from "./socket.ts";
@@ -124,7 +124,7 @@ class Listener implements Attachment, PeerOwner, SocketEvents {
   }
 
   #native(frames: Buffer[], hops: number, body: Buffer[]): void {
-    const connection = this.#connection(frames[0]!, true);
+    const connection = this.#connection(frames[0]!);
     const route = hops === 1 ? "" : routeKey(frames, hops);
     let link = connection.links.get(route);
     if (!link) {
@@ -140,13 +140,16 @@ class Listener implements Attachment, PeerOwner, SocketEvents {
   }
 
   #plain(envelope: Buffer[], body: Buffer[]): void {
-    // Without notices nobody would ever clear the map of peers that only send plain requests.
-    const connection = this.#connection(envelope[0]!, this.#socket?.hasLossNotice ?? false);
-    const answer = (frames: Uint8Array[]): boolean =>
+    const connection = this.#connection(envelope[0]!);
+    const send = (frames: Uint8Array[]): boolean =>
       connection.alive && this.send([...envelope, delimiter, ...frames], connection.unreachable);
+    const answer = (frames: Uint8Array[]): boolean =>
+      send(connection.mayReply(frames) ? frames : encodePlainError(unread()));
     const request = this.#readPlain(envelope, body, answer);
-    if (request instanceof PlainExchange) this.#listener.acceptPlain?.(request);
-    else answer(encodePlainError(request));
+    if (!(request instanceof PlainExchange)) answer(encodePlainError(request));
+    else if (request.await(connection)) this.#listener.acceptPlain?.(request);
+    else request.fail(tooManyWaiting());
+    connection.removed();
   }
 
   /** The request, or the error that answers it: a REQ peer waits for ever for an answer that does not come. */
@@ -166,14 +169,14 @@ class Listener implements Attachment, PeerOwner, SocketEvents {
     return `${this.#address} peer ${envelope.map((hop) => hop.toString("hex")).join("/")}`;
   }
 
-  #connection(routingId: Buffer, keep: boolean): PeerConnection {
+  #connection(routingId: Buffer): PeerConnection {
     const key = routingId.toString("latin1");
     const known = this.#connections.get(key);
     if (known) return known;
     const connection = new PeerConnection(this, (gone) => {
       if (this.#connections.get(key) === gone) this.#connections.delete(key);
     });
-    if (keep) this.#connections.set(key, connection);
+    this.#connections.set(key, connection);
     return connection;
   }
 
@@ -183,4 +186,18 @@ class Listener implements Attachment, PeerOwner, SocketEvents {
       return `a message of ${frames.length - 1} frames${first} was dropped because it ${problem}`;
     });
   }
+}
+
+function tooManyWaiting(): RpcError {
+  return new RpcError(
+    Status.RESOURCE_EXHAUSTED,
+    `${maxWaiting} plain requests of this connection wait for their answers, as many as may`,
+  );
+}
+
+function unread(): RpcError {
+  return new RpcError(
+    Status.RESOURCE_EXHAUSTED,
+    `replies of nearly ${maxKeptBytes} bytes are on their way to this connection, as many as may; read them first`,
+  );
 }

@@ -8,6 +8,18 @@ export interface PeerOwner {
   peerName(envelope: readonly Buffer[]): string;
 }
 
+/** Plain requests of one connection that may wait for their answers at once. */
+export const maxWaiting = 1_000;
+/**
+ * Bytes of plain replies of one connection that this process may keep; smaller replies are bounded by their number.
+ * What was sent counts until the collector of garbage has found it, so an honest peer needs more than is on its way.
+ */
+export const maxKeptBytes: number = 256 * 1024 * 1024;
+const largeBytes = 4096;
+
+/** Tells when a reply that was handed to ZeroMQ is out of memory: it is sent, and nothing else keeps it. */
+const sent = new FinalizationRegistry<() => void>((done) => done());
+
 /** One connection at a ROUTER, with the peers behind it: one, unless it comes from a device. */
 export class PeerConnection {
   readonly owner: PeerOwner;
@@ -15,7 +27,11 @@ export class PeerConnection {
   alive: boolean = true;
   /** By the hops after the first, see `routeKey`. */
   readonly links: Map<string, ListenerLink> = new Map();
-  /** Called for a message that could not be sent: the one cause is that the connection is gone. */
+  /** Plain requests that wait for their answers. */
+  readonly #waiting = new Set<(reason: string) => void>();
+  /** Bytes of large plain replies that this process still keeps: ZeroMQ lets go of them when they are sent. */
+  #keptBytes = 0;
+  /** Called for a message that could not be sent: the connection is gone, or its peer reads nothing. */
   readonly unreachable: () => void = (): void => this.end("the peer cannot be reached any more");
   readonly #forget: (connection: PeerConnection) => void;
 
@@ -30,6 +46,36 @@ export class PeerConnection {
     this.alive = false;
     this.#forget(this);
     for (const link of [...this.links.values()]) link.lose(reason);
+    for (const tell of [...this.#waiting]) tell(reason);
+    this.#waiting.clear();
+  }
+
+  /** Notes a plain request, to be told if its peer goes. False: this many wait already that it must be refused. */
+  admit(tell: (reason: string) => void): boolean {
+    if (this.#waiting.size >= maxWaiting) return false;
+    this.#waiting.add(tell);
+    return true;
+  }
+
+  /** A plain request is answered. */
+  answered(tell: (reason: string) => void): void {
+    this.#waiting.delete(tell);
+    this.removed();
+  }
+
+  /** Whether a plain reply may be sent; counts it if so. A peer that does not read what it got gets no more. */
+  mayReply(frames: readonly Uint8Array[]): boolean {
+    for (const frame of frames) {
+      const bytes = frame.byteLength;
+      if (bytes < largeBytes) continue;
+      if (this.#keptBytes + bytes > maxKeptBytes) return false;
+      this.#keptBytes += bytes;
+      sent.register(frame, () => {
+        this.#keptBytes -= bytes;
+        this.removed();
+      });
+    }
+    return true;
   }
 
   /** Ends all links without `lost`. */
@@ -39,9 +85,9 @@ export class PeerConnection {
     this.#forget(this);
   }
 
-  /** Called when a link was taken out: without links there is nothing to remember. */
+  /** Called when a link was taken out: without links and requests there is nothing to remember. */
   removed(): void {
-    if (this.links.size === 0) this.#forget(this);
+    if (this.links.size === 0 && this.#waiting.size === 0 && this.#keptBytes === 0) this.#forget(this);
   }
 }
 

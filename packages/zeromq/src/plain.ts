@@ -53,6 +53,13 @@ export function encodePlainError(error: RpcError): Uint8Array[] {
   return withHeader([status, empty], error.header, error.trailer);
 }
 
+/** The connection that a request came by. */
+export interface PlainOrigin {
+  /** Notes who is told if the connection is lost. False: too many wait already. */
+  admit(tell: (reason: string) => void): boolean;
+  answered(tell: (reason: string) => void): void;
+}
+
 /** A request that waits for its answer. */
 export class PlainExchange implements PlainRequest {
   readonly path: string;
@@ -62,6 +69,9 @@ export class PlainExchange implements PlainRequest {
   readonly remoteAddress: string;
   readonly #send: (frames: Uint8Array[]) => boolean;
   #answered = false;
+  #origin: PlainOrigin | undefined;
+  #tellGone: ((reason: string) => void) | undefined;
+  readonly #gone = (reason: string): void => this.#tellGone?.(reason);
 
   constructor(call: PlainCall, remoteAddress: string, send: (frames: Uint8Array[]) => boolean) {
     this.path = call.path;
@@ -70,6 +80,17 @@ export class PlainExchange implements PlainRequest {
     this.metadata = call.metadata;
     this.remoteAddress = remoteAddress;
     this.#send = send;
+  }
+
+  /** Waits as one request of a connection. False: it may not. */
+  await(origin: PlainOrigin): boolean {
+    if (!origin.admit(this.#gone)) return false;
+    this.#origin = origin;
+    return true;
+  }
+
+  onGone(listener: (reason: string) => void): void {
+    this.#tellGone = listener;
   }
 
   reply(body: Uint8Array, header: Metadata | undefined, trailer: Metadata | undefined): boolean {
@@ -84,7 +105,9 @@ export class PlainExchange implements PlainRequest {
   #answer(encode: () => Uint8Array[]): boolean {
     if (this.#answered) return false;
     this.#answered = true;
-    return this.#send(encode());
+    const isSent = this.#send(encode());
+    this.#origin?.answered(this.#gone);
+    return isSent;
   }
 }
 

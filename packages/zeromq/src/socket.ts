@@ -9,10 +9,10 @@ import type { ZeromqSettings } from "./options.ts";
  *
  * - One receive loop per socket, from bind or connect to close, and nothing else reads: a second reader throws, and an
  *   idle socket handles neither connects nor disconnects. It starts after bind and connect, which swallow wake-ups.
- * - A send never waits (`sendTimeout` 0, no high-water mark): a waiting send can hang itself and the receive. Memory is
- *   bounded by the credit of the protocol above.
+ * - A send never waits (`sendTimeout` 0): a waiting send can hang itself and the receive. Memory is bounded by the
+ *   credit of the protocol above, and, for peers that keep to none, by a high-water mark far above what credit allows.
  * - `readable` and `writable` are never read: that takes away the wake-up a pending receive is waiting for.
- * - `receiveHighWaterMark` 0: a full receive queue stops heartbeats and cuts healthy connections.
+ * - `receiveHighWaterMark` as far away: a full receive queue stops heartbeats and cuts healthy connections.
  * - Sent buffers are never reused: above 128 bytes ZeroMQ sends from the very memory, some time later.
  * - `linger` is 0 until closing says otherwise: unsent messages keep a process from ending.
  * - Errors of the binding come from another realm under test: only their `code` is looked at.
@@ -24,6 +24,11 @@ const sliceMs = 5;
 const neverMs = 2 ** 30;
 /** The end of a closed socket is told by an event; in case it gets lost, nobody waits longer than this. */
 const endGraceMs = 2_000;
+/**
+ * Messages that may wait in the queues of one connection. Honest peers stay far below, so whoever reaches it floods:
+ * a ROUTER then takes a peer that does not read for lost, and stops reading from one that writes faster than it reads.
+ */
+const maxQueuedMessages = 65_536;
 /** Room for what stands around a frame of the permitted size. */
 const frameSlackBytes = 1024;
 /** Each socket takes three places of the context, one of its own and two for its events; ZeroMQ's default is 1,023. */
@@ -111,7 +116,12 @@ export class ZmqSocket {
     events: SocketEvents,
   ): Promise<[ZmqSocket, address: string]> {
     raiseSocketLimit();
-    const socket = new Router({ ...commonOptions(settings), mandatory: true, backlog: 4096 });
+    const socket = new Router({
+      ...commonOptions(settings),
+      sendHighWaterMark: maxQueuedMessages,
+      mandatory: true,
+      backlog: 4096,
+    });
     try {
       const noticed = settings.draftOptions && setDisconnectNotice(socket, settings.lossNotice);
       const wrapped = new ZmqSocket(socket, noticed, true, events);
@@ -221,7 +231,7 @@ function commonOptions(settings: SocketSettings): object {
     linger: 0,
     sendTimeout: 0,
     sendHighWaterMark: 0,
-    receiveHighWaterMark: 0,
+    receiveHighWaterMark: maxQueuedMessages,
     maxMessageSize: settings.maxFrameBytes + frameSlackBytes,
     handshakeInterval: settings.handshakeTimeoutMs,
     heartbeatInterval: settings.heartbeatIntervalMs,

@@ -1,7 +1,7 @@
 import { memory } from "@zerobind/core";
 import type { Attachment, Link, LinkReceiver, MessageInit } from "@zerobind/core";
-import { Hello, Welcome } from "../../src/gen/zerobind/v1/wire.pb.ts";
-import { BatchReader, BatchWriter, RecordType, longMeta, recordHeaderBytes } from "../../src/records.ts";
+import { CallHeader, Hello, Welcome } from "../../src/gen/zerobind/v1/wire.pb.ts";
+import { BatchReader, BatchWriter, Flag, RecordType, longMeta, recordHeaderBytes } from "../../src/records.ts";
 import { rawType } from "../../src/message.ts";
 
 /** A record as a test writes and reads it. */
@@ -58,6 +58,17 @@ export function recordsOf(frames: readonly Uint8Array[]): ReceivedRecord[] {
     records.push({ tag, type, flags, callId, aux, meta: reader.meta(rawType), body: reader.bodyView() });
   }
   return records;
+}
+
+/** A unary CALL, with what a test wants to be different. */
+export function rawCall(callId: number, path: string, changes: Partial<RawRecord> = {}): RawRecord {
+  return {
+    type: RecordType.CALL,
+    flags: Flag.END | Flag.MESSAGE,
+    callId,
+    meta: CallHeader.encode(CallHeader.fromPartial({ path })).finish(),
+    ...changes,
+  };
 }
 
 /** What happened to a raw peer so far. */
@@ -120,9 +131,14 @@ export class RawPeer implements AsyncDisposable {
     return this.#state.links.length;
   }
 
-  /** Ends the newest link. */
-  hangUp(): void {
-    this.#state.links.at(-1)!.close();
+  /** Ends a link, counted from the first; the newest unless it is said which. */
+  hangUp(index = -1): void {
+    this.#state.links.at(index)!.close();
+  }
+
+  /** Sends frames on a link, counted from the first. */
+  sendOn(index: number, ...frames: Uint8Array[]): void {
+    this.#state.links.at(index)!.send(frames);
   }
 
   /** Makes whoever waits look again. */

@@ -63,7 +63,7 @@ export interface Limits {
   /** Initial credit of each stream. */
   streamWindowMessages: number;
   streamWindowBytes: number;
-  /** Initial credit of the session for attachments. */
+  /** Initial credit of the session, for the bytes of everything that is sent. */
   sessionWindowBytes: number;
 }
 

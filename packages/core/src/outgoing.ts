@@ -1,0 +1,58 @@
+import type { AnyMessageType } from "./contract.ts";
+import type { BatchWriter } from "./records.ts";
+
+/** How bodies become bytes: the binding's encoder and message elements. */
+export interface BodyWriter {
+  write(type: AnyMessageType, value: unknown, writer: BatchWriter): void;
+}
+
+/** One record to write. `meta` and `body` are encoded at once, in place; nothing of them is kept. */
+export interface OutgoingRecord {
+  readonly type: number;
+  readonly flags: number;
+  readonly callId: number;
+  readonly aux: number;
+  readonly metaType: AnyMessageType | undefined;
+  readonly meta: unknown;
+  readonly bodyType: AnyMessageType | undefined;
+  readonly body: unknown;
+}
+
+/** A record that was written while another one was being encoded. */
+export interface Aside {
+  readonly record: OutgoingRecord;
+  readonly bytes: Uint8Array;
+  readonly metaLength: number;
+  readonly bodyLength: number;
+}
+
+/** Refuses a body that its receiver would refuse. */
+export class TooLargeError extends Error {
+  readonly byteLength: number;
+
+  constructor(byteLength: number) {
+    super(`the message has ${byteLength} bytes`);
+    this.byteLength = byteLength;
+  }
+}
+
+/** Refuses a reply to a peer that does not read those that it has got already. */
+export class FullError extends Error {
+  constructor(heldBytes: number) {
+    super(`${heldBytes} bytes wait for the caller`);
+  }
+}
+
+/** What an outbox needs to know of its session. */
+export interface OutboxPort {
+  /** Hands a message to the link; false if the link is not open. */
+  send(frames: readonly Uint8Array[]): boolean;
+  /** A message could not be handed over; what was in it is lost. */
+  sendFailed(): void;
+  /** The last record of a call that had to wait has left. */
+  released(callId: number): void;
+  /** After `isFull` there is room again. Called in a microtask. */
+  relieved(): void;
+  /** The peer reads nothing and makes this end say more and more: the session must end. Called in a microtask. */
+  overrun(): void;
+}

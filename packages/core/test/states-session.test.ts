@@ -1,0 +1,152 @@
+import { describe, expect, test } from "@jest/globals";
+import { ServiceHost } from "@zerobind/core";
+import { Flag, RecordType, RefuseReason } from "../src/records.ts";
+import { Behavior } from "./gen/test/v1/behavior.rpc.ts";
+import { BehaviorService } from "./support/behavior-handler.ts";
+import { HostileServer, call, data, path, under } from "./support/hostile.ts";
+import { RawPeer, batch, hello, welcome } from "./support/raw-peer.ts";
+import type { RawRecord, ReceivedRecord } from "./support/raw-peer.ts";
+import { byName, stateTable } from "./support/state-table.ts";
+
+async function turns(count = 10): Promise<void> {
+  for (let left = count; left > 0; left--) await new Promise(setImmediate);
+}
+
+/** What is sent for an event: records, and the tag of their batch if it is not the session's; undefined: the link ends. */
+type Sent = { readonly records: RawRecord[]; readonly tag?: number } | undefined;
+
+const optional: Sent = { records: [{ type: 99, flags: Flag.OPTIONAL }] };
+const unknown: Sent = { records: [{ type: 99 }] };
+const ping: Sent = { records: [{ type: RecordType.PING, aux: 5 }] };
+
+function total(counters: Readonly<Record<string, number>>): number {
+  return Object.values(counters).reduce((sum, count) => sum + count, 0);
+}
+
+describe("the caller's end of a session", () => {
+  const cells = stateTable("client session");
+  const events: Record<string, Sent> = {
+    WELCOME: { records: [welcome()] },
+    "WELCOME without a tag": { records: [welcome()], tag: 0 },
+    "a batch with another tag": { records: [{ type: RecordType.PONG }], tag: 4711 },
+    "REFUSE of the session": { records: [{ type: RecordType.REFUSE, aux: RefuseReason.EXHAUSTED }] },
+    GOAWAY: { records: [{ type: RecordType.GOAWAY }] },
+    PING: ping,
+    "a record of an unknown type": unknown,
+    "an OPTIONAL record of an unknown type": optional,
+    CALL: { records: [call(2, path("Ping"))] },
+    "an END of no call": { records: [{ type: RecordType.END, callId: 12_346 }] },
+    "the connection is lost": undefined,
+  };
+  const handlings = byName(
+    cells.map(({ event }) => event),
+    events,
+  );
+
+  test.each(cells)("$state: $event: $expected", async ({ state, event, expected }) => {
+    await using server = await HostileServer.open();
+    const { peer, channel } = server;
+    if (state === "greeting") {
+      await channel.open();
+      await peer.record(RecordType.HELLO);
+    } else {
+      await server.greet();
+      await server.begun((client) => client.echo({}, { timeoutMs: 30_000 }));
+      if (state === "draining") server.send({ type: RecordType.GOAWAY });
+      await turns(3);
+    }
+    const before = total(channel.counters);
+    // A session that goes away has a successor; what happens must be seen on the first link.
+    const lost = peer.lost;
+    const sent = handlings.get(event)!;
+    if (sent) peer.sendOn(0, batch(sent.tag ?? server.tag, ...sent.records));
+    else peer.hangUp(0);
+    await turns();
+
+    const refused = peer.received.some(({ type, aux }) => type === RecordType.REFUSE && aux === RefuseReason.MALFORMED);
+    const pong = peer.received.some(({ type, aux }) => type === RecordType.PONG && aux === 5);
+    const counted = total(channel.counters) - before;
+    const isOver = peer.lost > lost || !sent;
+    const seen = { refused, pong, counted: refused ? 0 : counted, isOver };
+    const calm = { refused: false, pong: false, counted: 0, isOver: false };
+    const expectations: Record<string, typeof seen> = {
+      open: calm,
+      draining: calm,
+      ignored: calm,
+      answered: { ...calm, pong: true },
+      counted: { ...calm, counted: 1 },
+      over: { ...calm, isOver: true },
+      malformed: { ...calm, refused: true, isOver: true },
+    };
+    expect(seen).toEqual(expectations[expected]);
+    expect(channel.connected).toBe(
+      state !== "greeting" ? !isOver && state !== "draining" && expected !== "draining" : expected === "open",
+    );
+    // Of the greeting, the server has said its part.
+    if (expected !== "open") await server.politely();
+  });
+});
+
+describe("the server's end of a session", () => {
+  const cells = stateTable("server session");
+  const events: Record<string, Sent> = {
+    HELLO: { records: [hello()], tag: 0 },
+    "HELLO with another version": { records: [hello({ minVersion: 9, maxVersion: 9 })], tag: 0 },
+    "HELLO with another encoding": { records: [hello({ encoding: "json" })], tag: 0 },
+    "a batch with another tag": { records: [{ type: RecordType.PONG }], tag: 4711 },
+    CALL: { records: [call(7, path("Ping"))] },
+    "DATA of no call": { records: [data(12_345)] },
+    PING: ping,
+    WELCOME: { records: [welcome()] },
+    "a record of an unknown type": unknown,
+    "an OPTIONAL record of an unknown type": optional,
+    "the connection is lost": undefined,
+  };
+  const handlings = byName(
+    cells.map(({ event }) => event),
+    events,
+  );
+
+  test.each(cells)("$state: $event: $expected", async ({ state, event, expected }) => {
+    const host = new ServiceHost({ binding: under.binding, drainTimeoutMs: 10_000 });
+    await host.serve(Behavior, new BehaviorService()).open("memory://*");
+    const peer = await RawPeer.open("connect", host.address);
+    await peer.until(() => peer.links > 0);
+    const tag = state === "new" ? 0 : await peer.greet();
+    if (state === "draining") {
+      // A call keeps the session.
+      peer.send(batch(tag, call(1, path("Sum"), { flags: 0 })));
+      await turns(3);
+      void host.close();
+      await peer.record(RecordType.GOAWAY);
+    }
+    const from = peer.received.length;
+    const before = total(host.counters);
+    const sent = handlings.get(event)!;
+    if (sent) peer.send(batch(sent.tag ?? tag, ...sent.records));
+    else peer.hangUp();
+    await turns();
+    const answers = peer.received.slice(from);
+    const seen = answers.map((record) => inWords(record, tag)).join(", ");
+    const isOver = peer.lost > 0 || !sent;
+
+    const [word, ending] = expected.split(", ");
+    const overAs = ["malformed", "VERSION", "MISMATCH", "DRAINING", "over"];
+    expect(isOver).toBe(ending === "over" || overAs.includes(word!));
+    const words: Record<string, string> = { malformed: "MALFORMED", over: "", ignored: "", counted: "" };
+    expect(seen).toBe(words[word!] ?? word);
+    if (word === "counted") expect(total(host.counters) - before).toBe(1);
+    host.abort();
+    await host.closed;
+    await peer[Symbol.asyncDispose]();
+  });
+
+  /** An answer of the host, in the words of the table. */
+  function inWords({ type, aux, callId, tag }: ReceivedRecord, sessionTag: number): string {
+    if (type === RecordType.WELCOME) return tag !== sessionTag && sessionTag !== 0 ? "serving anew" : "serving";
+    if (type === RecordType.END || type === RecordType.PONG) return "answered";
+    if (type === RecordType.REFUSE && callId !== 0) return "refused";
+    const reason = Object.entries(RefuseReason).find(([, number]) => number === aux);
+    return type === RecordType.REFUSE && reason ? reason[0] : `record of type ${type}`;
+  }
+});

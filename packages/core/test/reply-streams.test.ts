@@ -123,7 +123,9 @@ describe("a stream of replies", () => {
     await serving(
       {
         count: (_request, context) => {
-          context.signal.addEventListener("abort", () => (reason = context.signal.reason));
+          context.signal.addEventListener("abort", () => {
+            reason = context.signal.reason;
+          });
           return {
             [Symbol.asyncIterator]: () => ({
               next: () => Promise.resolve({ done: false, value: item(1n) }),
@@ -146,7 +148,7 @@ describe("a stream of replies", () => {
 });
 
 describe("a message with a getter", () => {
-  const whole = { echo: (request: { text: string; data: Uint8Array }) => ({ text: request.text, data: request.data }) };
+  const whole: Partial<BehaviorHandler> = { echo: ({ text, data }) => ({ text, data }) };
 
   test("that makes another call while it is encoded spoils neither of the calls", async () => {
     await serving(whole, async (client) => {

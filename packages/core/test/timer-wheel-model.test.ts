@@ -82,7 +82,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant("advance" as const), byMs: fc.integer({ min: 0, max: 5_000 }) }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("jump" as const), toMs: fc.integer({ min: 0, max: 4e12 }) }) },
-) as fc.Arbitrary<Step>;
+);
 
 test("whatever is added, removed and waited for, each deadline comes once, never early, at most a tick late", () => {
   fc.assert(

@@ -38,6 +38,7 @@ export class Connection implements Link, SocketEvents {
   #state: "waiting" | "open" | "over" = "waiting";
   #receiver: LinkReceiver | undefined;
   #answerTimer: NodeJS.Timeout | undefined;
+  #probeTimer: NodeJS.Timeout | undefined;
   #handshaken = false;
   #linkedAt = 0;
   readonly #sendFailed = (): void => this.#lose("the connection broke");
@@ -122,6 +123,13 @@ export class Connection implements Link, SocketEvents {
     const receiver = this.#owner.accept(this);
     // `accept` may have closed the link already.
     if (this.#isOpen()) this.#receiver = receiver;
+    if (this.#isOpen() && this.#target.scheme === "inproc") this.#probe();
+  }
+
+  /** Over inproc nothing tells that the other end is gone, but to send to nobody fails. */
+  #probe(): void {
+    const send = (): void => void this.#socket?.send([probe], this.#sendFailed);
+    this.#probeTimer = setInterval(send, this.#settings.heartbeatIntervalMs);
   }
 
   #isOpen(): boolean {
@@ -193,5 +201,6 @@ export class Connection implements Link, SocketEvents {
     this.#state = "over";
     this.#receiver = undefined;
     clearTimeout(this.#answerTimer);
+    clearInterval(this.#probeTimer);
   }
 }

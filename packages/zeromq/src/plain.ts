@@ -71,7 +71,11 @@ export class PlainExchange implements PlainRequest {
   #answered = false;
   #origin: PlainOrigin | undefined;
   #tellGone: ((reason: string) => void) | undefined;
-  readonly #gone = (reason: string): void => this.#tellGone?.(reason);
+  #goneReason: string | undefined;
+  readonly #gone = (reason: string): void => {
+    this.#goneReason = reason;
+    this.#tellGone?.(reason);
+  };
 
   constructor(call: PlainCall, remoteAddress: string, send: (frames: Uint8Array[]) => boolean) {
     this.path = call.path;
@@ -91,6 +95,7 @@ export class PlainExchange implements PlainRequest {
 
   onGone(listener: (reason: string) => void): void {
     this.#tellGone = listener;
+    if (this.#goneReason !== undefined) listener(this.#goneReason);
   }
 
   reply(body: Uint8Array, header: Metadata | undefined, trailer: Metadata | undefined): boolean {

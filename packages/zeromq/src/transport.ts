@@ -10,8 +10,8 @@ import type { ZeromqOptions } from "./options.ts";
 /**
  * The ZeroMQ transport, last element of a binding, for addresses `tcp://host:port`, `ipc:///path`, `inproc://name` and
  * `ws://host:port/path`. Both ends of a connection may start in any order; the connecting end goes on trying. An open
- * end keeps the process alive until it is closed. inproc stays within the process (its worker threads included) and
- * does not tell when the other end goes: that shows when it no longer answers.
+ * end keeps the process alive until it is closed. inproc stays within the process (its worker threads included), and
+ * that the other end is gone shows there only to the end that connects, after `heartbeatIntervalMs` at most.
  *
  * What binds also serves plain REQ sockets of any language, see docs/protocol.md.
  * TypeError for options that do not exist or cannot be.

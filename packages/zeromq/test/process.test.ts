@@ -119,9 +119,10 @@ test("a REQ peer that is killed disturbs nobody", async () => {
     await socket.receive();
   `);
   const request = await server.plain.next();
+  const isGone = new Promise((resolve) => request.onGone(resolve));
   child.kill("SIGKILL");
   await once(child, "exit");
-  await pause(100);
+  await isGone;
   expect(request.reply(Buffer.alloc(0), undefined, undefined)).toBe(false);
   await (await connect(server.address)).links.next();
 });

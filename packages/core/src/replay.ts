@@ -101,7 +101,7 @@ export class RequestSink implements StreamSink {
     this.#call.write(item);
   }
 
-  draws(source: SourceIterator): void {
-    this.#call.draws(source);
+  draws(source: SourceIterator | undefined): void {
+    if (!this.#stopped) this.#call.draws(source);
   }
 }

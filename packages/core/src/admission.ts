@@ -1,110 +1,19 @@
-import type { Operation } from "./operation.ts";
-import type { ServerCall } from "./request-context.ts";
-import { RpcError } from "./rpc-error.ts";
-import { Status } from "./status.ts";
+import { Lane } from "./lane.ts";
+import type { Throttle } from "./lane.ts";
+import type { IncomingCall, Operation } from "./operation.ts";
+import type { RpcError } from "./rpc-error.ts";
 import { now } from "./timer-wheel.ts";
 import { atEndOfTurn, inNextTurn } from "./turn.ts";
 
-/** How many calls of a service or method run at once, and how many more wait for that. */
-export interface ThrottleOptions {
-  /** Calls that run at once. Default: no limit of its own. */
-  readonly maxConcurrentCalls?: number | undefined;
-  /** Calls that wait, within their deadlines, for others to end; more are answered RESOURCE_EXHAUSTED. Default 1,000. */
-  readonly maxQueuedCalls?: number | undefined;
-}
-
 /** How long handlers are started before the event loop gets a turn. */
 const sliceMs = 5;
-
-/** One limit on calls that run at once, shared by all operations that it applies to. */
-export class Throttle {
-  running = 0;
-  /** Those that run and those that wait. */
-  admitted = 0;
-  readonly #name: string;
-  readonly #maxRunning: number;
-  readonly #maxWaiting: number;
-
-  /** `name` is what is limited, for the text of refusals. TypeError for numbers that cannot be. */
-  constructor(name: string, { maxConcurrentCalls = Infinity, maxQueuedCalls = 1_000 }: ThrottleOptions) {
-    checkCount("maxConcurrentCalls", maxConcurrentCalls, 1);
-    checkCount("maxQueuedCalls", maxQueuedCalls, 0);
-    this.#name = name;
-    this.#maxRunning = maxConcurrentCalls;
-    this.#maxWaiting = maxQueuedCalls;
-  }
-
-  get hasRoom(): boolean {
-    return this.running < this.#maxRunning;
-  }
-
-  get isFull(): boolean {
-    return this.admitted >= this.#maxRunning + this.#maxWaiting;
-  }
-
-  refusal(): RpcError {
-    const [waiting, knob] =
-      this.#maxWaiting === 0
-        ? ["", "option maxConcurrentCalls"]
-        : [`, and ${this.#maxWaiting} more wait`, "options maxConcurrentCalls and maxQueuedCalls"];
-    return new RpcError(
-      Status.RESOURCE_EXHAUSTED,
-      `${this.#name} runs ${this.#maxRunning} calls at once${waiting}, as many as it allows (its ${knob}); try again later`,
-    );
-  }
-}
-
-/** Calls that have the same limits, waiting in turns: each session has a line of its own. */
-export class Lane {
-  readonly throttles: readonly Throttle[];
-  /** By session; the first one is the next to be served. */
-  readonly #lines = new Map<unknown, Set<ServerCall>>();
-
-  constructor(throttles: readonly Throttle[]) {
-    this.throttles = throttles;
-  }
-
-  get isEmpty(): boolean {
-    return this.#lines.size === 0;
-  }
-
-  get hasRoom(): boolean {
-    for (const throttle of this.throttles) if (!throttle.hasRoom) return false;
-    return true;
-  }
-
-  push(call: ServerCall): void {
-    const line = this.#lines.get(call.sessionKey);
-    if (line) line.add(call);
-    else this.#lines.set(call.sessionKey, new Set([call]));
-  }
-
-  /** The next call of the session whose turn it is and whose peer reads what it gets; that session is the last one then. */
-  shift(): ServerCall | undefined {
-    for (const [key, line] of this.#lines) {
-      for (const call of line) {
-        if (call.isHeldBack) break;
-        this.#lines.delete(key);
-        line.delete(call);
-        if (line.size > 0) this.#lines.set(key, line);
-        return call;
-      }
-    }
-    return undefined;
-  }
-
-  remove(call: ServerCall): void {
-    const line = this.#lines.get(call.sessionKey);
-    if (line?.delete(call) && line.size === 0) this.#lines.delete(call.sessionKey);
-  }
-}
 
 /**
  * Decides which calls run, and when: as many at once as the throttles allow, those that wait in fair turns over the
  * sessions, and no more in one turn of the event loop than fit into a slice of time.
  */
 export class Admission {
-  readonly #lanes = new Set<Lane>();
+  readonly #lanes = new Set<Lane<IncomingCall>>();
   #waiting = 0;
   #sliceEndMs = 0;
   #inTurn = false;
@@ -118,8 +27,8 @@ export class Admission {
   };
 
   /** A lane for operations under the given limits. */
-  lane(throttles: readonly Throttle[]): Lane {
-    const lane = new Lane(throttles);
+  lane(throttles: readonly Throttle[]): Lane<IncomingCall> {
+    const lane = new Lane<IncomingCall>(throttles);
     this.#lanes.add(lane);
     return lane;
   }
@@ -133,9 +42,10 @@ export class Admission {
   }
 
   /** Runs a call that was admitted, now or when its turn comes. */
-  enter(call: ServerCall): void {
+  enter(call: IncomingCall): void {
     const { lane } = call.operation;
-    if (!lane || (lane.isEmpty && lane.hasRoom && !call.isHeldBack && !this.#isSliceOver())) return this.#run(call, lane);
+    if (!lane || (lane.isEmpty && lane.hasRoom && !call.isHeldBack && !this.#isSliceOver()))
+      return this.#run(call, lane);
     call.stage = "waiting";
     lane.push(call);
     this.#waiting += 1;
@@ -148,7 +58,7 @@ export class Admission {
   }
 
   /** Counts a call out, whether it ran, waited, or had not got so far. */
-  leave(call: ServerCall): void {
+  leave(call: IncomingCall): void {
     const { lane } = call.operation;
     if (!lane) return;
     for (const throttle of lane.throttles) throttle.admitted -= 1;
@@ -162,7 +72,7 @@ export class Admission {
     call.stage = "over";
   }
 
-  #run(call: ServerCall, lane: Lane | undefined): void {
+  #run(call: IncomingCall, lane: Lane<IncomingCall> | undefined): void {
     if (!this.#inTurn) {
       this.#inTurn = true;
       this.#sliceEndMs = now() + sliceMs;
@@ -198,10 +108,4 @@ export class Admission {
       }
     }
   }
-}
-
-/** TypeError for what is no number of things to allow. */
-export function checkCount(name: string, value: unknown, least: number): void {
-  if (typeof value === "number" && value >= least && (Number.isInteger(value) || value === Infinity)) return;
-  throw new TypeError(`${name} must be a whole number from ${least} up, or Infinity, not ${String(value)}`);
 }

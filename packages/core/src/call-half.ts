@@ -127,7 +127,8 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   writable(): Promise<void> | undefined {
     if (this.ended || this.joined === undefined) return undefined;
     const { outbox } = this.port;
-    if (this.#sendMessages > 0 && this.#sendBytes > 0 && !outbox.holds(this.id) && !outbox.isFull) return undefined;
+    if (this.#sendMessages > 0 && this.#sendBytes > 0 && !outbox.backlog.has(this.id) && !outbox.isFull)
+      return undefined;
     if (!this.#sendWaiter) {
       let resolve!: () => void;
       const promise = new Promise<void>((settle) => (resolve = settle));

@@ -4,7 +4,7 @@ import { cancelled, connectionLost, deadlinePassed, unsendable } from "./call-er
 import { CallHalf } from "./call-half.ts";
 import type { CallOwner, CallerPort, GivenCall, OwnedCall, Settle } from "./call-owner.ts";
 import type { CallOptions } from "./call-options.ts";
-import { callMeta, metadataProblem } from "./client-method.ts";
+import { callMeta, metadataProblem, remainingMs } from "./client-method.ts";
 import type { ClientMethod } from "./client-method.ts";
 import type { AnyMessageType } from "./contract.ts";
 import { DataHeader, EndHeader } from "./gen/zerobind/v1/wire.pb.ts";
@@ -20,8 +20,6 @@ import type { StatusCode } from "./status.ts";
 import { iterate, pump } from "./stream.ts";
 import type { Inbound } from "./stream.ts";
 import { now } from "./timer-wheel.ts";
-
-export type { CallerPort } from "./call-owner.ts";
 
 /**
  * The caller's half of a call, from the stub to its one ending: waits for a session, sends the request, takes the
@@ -106,15 +104,13 @@ export class ClientCall extends CallHalf implements OwnedCall {
     const { method } = this;
     const tooMuch = metadataProblem(this.#metadata, session.peerLimits);
     if (tooMuch) return this.failHere(new RpcError(Status.RESOURCE_EXHAUSTED, `${this.#where()} has ${tooMuch}`));
-    const remainingMs =
-      this.deadlineMs === Infinity ? 0 : Math.min(Math.max(Math.ceil(this.deadlineMs - now()), 1), 0xffffffff);
     const known = session.numberOf(method.path);
     const number = known || session.nextNumber(method.path);
     const { batchNumber } = session.outbox;
     const written = this.record(
       RecordType.CALL,
       method.flags,
-      remainingMs,
+      remainingMs(this.deadlineMs),
       callMeta(method, this.#metadata, known, number),
       method.clientStreams ? undefined : [method.descriptor.input, this.#request],
     );
@@ -123,7 +119,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     // A getter of the request has ended the call while the CALL was written.
     if (this.ended) return void this.record(RecordType.CANCEL, 0, Status.CANCELLED);
     // Fragments may be overtaken by later calls, which then must not rely on the number.
-    if (known === 0 && number !== 0 && !session.outbox.holds(id)) session.introduced(method.path, number);
+    if (known === 0 && number !== 0 && !session.outbox.backlog.has(id)) session.introduced(method.path, number);
     if (method.oneWay) this.#end(undefined, undefined);
     // The source may make calls of its own.
     else if (method.clientStreams) void runAs(this.#parent, () => this.#pumpRequests());

@@ -69,11 +69,18 @@ export const isTime: Check = (name, value) => {
   );
 };
 
+/** A number of things, of which there must be some; Infinity for any. */
+export function isCountFrom(least: number): Check {
+  return (name, value) => {
+    if (typeof value === "number" && value >= least && (Number.isInteger(value) || value === Infinity)) return;
+    throw new TypeError(
+      `${name} must be a whole number, ${least} or more (Infinity for no limit), not ${kindOf(value)}`,
+    );
+  };
+}
+
 /** A number of things, Infinity for any. */
-export const isCount: Check = (name, value) => {
-  if (typeof value === "number" && value >= 0 && (Number.isInteger(value) || value === Infinity)) return;
-  throw new TypeError(`${name} must be a whole number, 0 or more (Infinity for no limit), not ${kindOf(value)}`);
-};
+export const isCount: Check = isCountFrom(0);
 
 export function isAtLeast(least: number): Check {
   return (name, value) => {

@@ -5,6 +5,7 @@ import type { Limits } from "./limits.ts";
 import { metadataToEntries } from "./metadata.ts";
 import type { Metadata } from "./metadata.ts";
 import { Flag } from "./records.ts";
+import { now } from "./timer-wheel.ts";
 
 /** A method as the calling end uses it, worked out once per client. */
 export interface ClientMethod {
@@ -63,4 +64,9 @@ export function metadataProblem(metadata: Metadata | undefined, { maxMetadataByt
   const bytes = metadata?.byteLength ?? 0;
   if (bytes <= maxMetadataBytes) return undefined;
   return `${bytes} bytes of metadata, more than the ${maxMetadataBytes} that the server accepts (its limit maxMetadataBytes)`;
+}
+
+/** The aux field of a CALL: the milliseconds that are left until a time on the monotonic clock; 0 for no limit. */
+export function remainingMs(deadlineMs: number): number {
+  return deadlineMs === Infinity ? 0 : Math.min(Math.max(Math.ceil(deadlineMs - now()), 1), 0xffffffff);
 }

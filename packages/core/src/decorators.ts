@@ -5,7 +5,7 @@
  * not say anything else of. This module loads reflect-metadata, where the metadata is kept.
  */
 import "reflect-metadata";
-import type { ThrottleOptions } from "./admission.ts";
+import type { ThrottleOptions } from "./lane.ts";
 import type { Contract } from "./contract.ts";
 import { callMethods } from "./contract.ts";
 import { serviceDescription } from "./serve-options.ts";
@@ -74,8 +74,8 @@ function describe(target: HandlerClass<object>): ServiceDescription {
   const members = new Map<string, string>();
   const methods: Record<string, MethodServeOptions> = { ...options.methods };
   for (const member of memberNames(target.prototype as object)) {
-    const settings = inherited<OperationSettings>(target, member, operationKey);
-    const limits = inherited<ThrottleOptions>(target, member, throttleKey);
+    const settings = inherited(target, member, operationKey) as OperationSettings | undefined;
+    const limits = inherited(target, member, throttleKey) as ThrottleOptions | undefined;
     if (!settings && !limits) continue;
     const localName = localNameOf(contract, settings?.name ?? member, `${target.name}.${member}`);
     members.set(localName, member);
@@ -98,11 +98,11 @@ function memberNames(prototype: object): Set<string> {
 }
 
 /** What is said of a method by the class itself, or else by the nearest class that it extends. */
-function inherited<T>(target: HandlerClass<object>, member: string, key: string): T | undefined {
+function inherited(target: HandlerClass<object>, member: string, key: string): unknown {
   for (const each of prototypes(target.prototype as object)) {
     const implementation: unknown = Object.getOwnPropertyDescriptor(each, member)?.value;
     if (typeof implementation !== "function") continue;
-    const found = Reflect.getOwnMetadata(key, implementation) as T | undefined;
+    const found: unknown = Reflect.getOwnMetadata(key, implementation);
     if (found) return found;
   }
   return undefined;

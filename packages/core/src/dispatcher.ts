@@ -1,15 +1,15 @@
-import { Admission, Throttle } from "./admission.ts";
-import type { Lane, ThrottleOptions } from "./admission.ts";
-import type { Contract, MethodDescriptor } from "./contract.ts";
+import { Admission } from "./admission.ts";
+import type { MethodDescriptor } from "./contract.ts";
 import { callMethods, methodPath } from "./contract.ts";
 import { Scopes, direct, intercepted, streamRunner, unaryRunner } from "./handlers.ts";
 import type { Invoke } from "./handlers.ts";
 import { Instances } from "./instances.ts";
 import type { Interceptor } from "./interceptor.ts";
-import type { Operation, OperationTable } from "./operation.ts";
-import type { ServerCall } from "./request-context.ts";
+import { Throttle } from "./lane.ts";
+import type { Lane, ThrottleOptions } from "./lane.ts";
+import type { IncomingCall, Operation, OperationTable } from "./operation.ts";
 import { RpcError, isRpcError } from "./rpc-error.ts";
-import type { ServeOptions } from "./serve-options.ts";
+import type { Service } from "./serve-options.ts";
 import { checkService } from "./service-check.ts";
 import { Status } from "./status.ts";
 import type { Need } from "./binding.ts";
@@ -21,16 +21,6 @@ export interface HandlerFailure {
   readonly id: string | undefined;
 }
 
-/** A service as it is to be served. */
-export interface Service {
-  readonly contract: Contract;
-  /** An object that carries out all calls, or a class of such objects. */
-  readonly handler: object;
-  readonly options: ServeOptions;
-  /** Names of members by the local names of methods, where they differ. */
-  readonly members: ReadonlyMap<string, string>;
-}
-
 /** The methods that an end serves, and how each of them is carried out. */
 export class Dispatcher implements OperationTable {
   readonly #operations = new Map<string, Operation>();
@@ -39,7 +29,7 @@ export class Dispatcher implements OperationTable {
   readonly #needs: { readonly path: string; readonly need: Need }[] = [];
   readonly #admission = new Admission();
   readonly #throttle: Throttle;
-  readonly #lane: Lane;
+  readonly #lane: Lane<IncomingCall>;
   readonly #onError: (error: unknown, failure: HandlerFailure) => void;
 
   /** TypeError for limits that cannot be. */
@@ -66,7 +56,7 @@ export class Dispatcher implements OperationTable {
     const missing = checkService(service);
     this.#services.push(contract.typeName);
     const instances = typeof handler === "function" ? this.#instancesOf(service) : undefined;
-    const scopes = new Scopes(instances, instances ? undefined : handler);
+    const scopes = new Scopes(handler, instances);
     const throttles = options.throttle ? [new Throttle(contract.typeName, options.throttle)] : [];
     const lane = throttles.length > 0 ? this.#admission.lane([this.#throttle, ...throttles]) : this.#lane;
     for (const method of callMethods(contract)) {
@@ -94,7 +84,7 @@ export class Dispatcher implements OperationTable {
     return this.#admission.admit(operation);
   }
 
-  enter(call: ServerCall): void {
+  enter(call: IncomingCall): void {
     this.#admission.enter(call);
   }
 
@@ -102,7 +92,7 @@ export class Dispatcher implements OperationTable {
     this.#admission.relieved();
   }
 
-  released(call: ServerCall): void {
+  released(call: IncomingCall): void {
     this.#admission.leave(call);
   }
 
@@ -114,7 +104,7 @@ export class Dispatcher implements OperationTable {
     const { instancing = "single", create } = options;
     const make = create ?? (() => new (handler as new () => object)());
     const path = contract.typeName;
-    const instances = new Instances(instancing, make as (call: ServerCall | undefined) => object, (error) =>
+    const instances = new Instances(instancing, make as (call: IncomingCall | undefined) => object, (error) =>
       this.#report(error, { path, id: undefined }),
     );
     this.#instances.push(instances);
@@ -124,7 +114,7 @@ export class Dispatcher implements OperationTable {
   #operation(
     { contract, handler, options, members }: Service,
     method: MethodDescriptor,
-    shared: { interceptors: readonly Interceptor[]; scopes: Scopes; lane: Lane },
+    shared: { interceptors: readonly Interceptor[]; scopes: Scopes; lane: Lane<IncomingCall> },
   ): Operation {
     const { localName, kind } = method;
     const path = methodPath(contract, method);
@@ -150,8 +140,8 @@ export class Dispatcher implements OperationTable {
     };
   }
 
-  #runner(invoke: Invoke, clientStreams: boolean, serverStreams: boolean): (call: ServerCall) => void {
-    const failed = (call: ServerCall, thrown: unknown): void => this.#failed(call, thrown);
+  #runner(invoke: Invoke, clientStreams: boolean, serverStreams: boolean): (call: IncomingCall) => void {
+    const failed = (call: IncomingCall, thrown: unknown): void => this.#failed(call, thrown);
     return serverStreams ? streamRunner(invoke, clientStreams, failed) : unaryRunner(invoke, clientStreams, failed);
   }
 
@@ -160,7 +150,7 @@ export class Dispatcher implements OperationTable {
   }
 
   /** What a handler threw, as the answer; only an RpcError reaches the caller as it is. */
-  #failed(call: ServerCall, thrown: unknown): void {
+  #failed(call: IncomingCall, thrown: unknown): void {
     if (call.status !== "open") return;
     const { path, oneWay } = call.operation;
     if (isRpcError(thrown)) {

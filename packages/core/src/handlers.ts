@@ -3,18 +3,18 @@ import { compose } from "./interceptor.ts";
 import type { Interceptor } from "./interceptor.ts";
 import { Turnstile } from "./instances.ts";
 import type { Instances } from "./instances.ts";
-import type { ServerCall } from "./request-context.ts";
+import type { IncomingCall } from "./operation.ts";
 import type { Serialize } from "./serve-options.ts";
 import { isPromiseLike, isStreamable, iterate } from "./stream.ts";
 import type { SourceIterator } from "./stream.ts";
 
 /** Carries a call out: gives the reply, or the source of replies, or a promise of either. */
-export type Invoke = (request: unknown, call: ServerCall) => unknown;
+export type Invoke = (request: unknown, call: IncomingCall) => unknown;
 
 /** Takes what a handler threw. */
-export type Failed = (call: ServerCall, thrown: unknown) => void;
+export type Failed = (call: IncomingCall, thrown: unknown) => void;
 
-type HandlerMethod = (this: object, request: unknown, call: ServerCall) => unknown;
+type HandlerMethod = (this: object, request: unknown, call: IncomingCall) => unknown;
 
 /** Carries calls out on an object that is always the same. */
 export function direct(handler: object, member: string): Invoke {
@@ -25,19 +25,19 @@ export function direct(handler: object, member: string): Invoke {
 /** What calls of a class have in common: its instances, and who may run at the same time. */
 export class Scopes {
   readonly #instances: Instances | undefined;
-  readonly #handler: object | undefined;
+  readonly #handler: object;
   readonly #turnstiles = new WeakMap<object, Turnstile>();
 
-  /** Either the instances of a class or a handler that is always the same. */
-  constructor(instances: Instances | undefined, handler: object | undefined) {
+  /** A handler that is always the same, or a class and its instances. */
+  constructor(handler: object, instances: Instances | undefined) {
     this.#instances = instances;
     this.#handler = handler;
   }
 
   /** Carries calls out on the instance that is theirs, one after the other where they are to be serialized. */
   scoped(member: string, serialize: Serialize, serverStreams: boolean): Invoke {
-    const enter = (call: ServerCall): Promise<Scope> => this.#enter(call, serialize);
-    const invoke = ({ instance }: Scope, request: unknown, call: ServerCall): unknown =>
+    const enter = (call: IncomingCall): Promise<Scope> => this.#enter(call, serialize);
+    const invoke = ({ instance }: Scope, request: unknown, call: IncomingCall): unknown =>
       (instance as Record<string, HandlerMethod>)[member]!(request, call);
     if (serverStreams)
       return (request, call) =>
@@ -52,7 +52,7 @@ export class Scopes {
     };
   }
 
-  async #enter(call: ServerCall, serialize: Serialize): Promise<Scope> {
+  async #enter(call: IncomingCall, serialize: Serialize): Promise<Scope> {
     const leaves: (() => void)[] = [];
     const leave = (): void => {
       for (const each of leaves.toReversed()) each();
@@ -66,7 +66,7 @@ export class Scopes {
       if (serialize === "session" && call.session) await pass(call.session);
       const held = await this.#instances?.enter(call);
       if (held) leaves.push(() => this.#instances?.leave(held));
-      const instance = held?.instance ?? this.#handler!;
+      const instance = held?.instance ?? this.#handler;
       if (serialize === "instance") await pass(instance);
       return { instance, leave };
     } catch (error) {
@@ -89,13 +89,13 @@ interface Scope {
 
 /** The replies of a handler that has an instance: the instance is left when they are over, however they end. */
 class ScopedStream implements AsyncIterableIterator<unknown> {
-  readonly #call: ServerCall;
+  readonly #call: IncomingCall;
   readonly #scope: Promise<Scope>;
   readonly #start: (scope: Scope) => Promise<SourceIterator>;
   #source: Promise<SourceIterator | undefined> | undefined;
   #left = false;
 
-  constructor(call: ServerCall, scope: Promise<Scope>, start: (scope: Scope) => Promise<SourceIterator>) {
+  constructor(call: IncomingCall, scope: Promise<Scope>, start: (scope: Scope) => Promise<SourceIterator>) {
     this.#call = call;
     this.#scope = scope;
     this.#start = start;
@@ -141,11 +141,11 @@ class ScopedStream implements AsyncIterableIterator<unknown> {
 }
 
 /** What a streaming handler gave, as an iterator. */
-async function iterateResult(result: unknown, call: ServerCall): Promise<SourceIterator> {
+async function iterateResult(result: unknown, call: IncomingCall): Promise<SourceIterator> {
   return iterate(checkStreamable(isPromiseLike(result) ? await result : result, call));
 }
 
-function checkStreamable(source: unknown, { path }: ServerCall): unknown {
+function checkStreamable(source: unknown, { path }: IncomingCall): unknown {
   if (isStreamable(source)) return source;
   throw new TypeError(
     `the handler of ${path} must return an AsyncIterable or Iterable of messages, not ${typeof source}`,
@@ -155,7 +155,7 @@ function checkStreamable(source: unknown, { path }: ServerCall): unknown {
 /** Puts interceptors around. */
 export function intercepted(interceptors: readonly Interceptor[], invoke: Invoke): Invoke {
   if (interceptors.length === 0) return invoke;
-  const run = compose(interceptors, ({ request, context }) => invoke(request, context as ServerCall));
+  const run = compose(interceptors, ({ request, context }) => invoke(request, context as IncomingCall));
   return (request, call) => {
     const { method, path, metadata, items } = call;
     return run({ side: "server", method, path, request, metadata, options: undefined, context: call, items });
@@ -163,8 +163,8 @@ export function intercepted(interceptors: readonly Interceptor[], invoke: Invoke
 }
 
 /** Runs calls that have one reply; what the handler starts knows the call that it belongs to. */
-export function unaryRunner(invoke: Invoke, clientStreams: boolean, failed: Failed): (call: ServerCall) => void {
-  const start = (call: ServerCall): void => {
+export function unaryRunner(invoke: Invoke, clientStreams: boolean, failed: Failed): (call: IncomingCall) => void {
+  const start = (call: IncomingCall): void => {
     try {
       const result = invoke(clientStreams ? call.requests : call.request, call);
       if (isPromiseLike(result)) {
@@ -181,8 +181,8 @@ export function unaryRunner(invoke: Invoke, clientStreams: boolean, failed: Fail
 }
 
 /** Runs calls whose replies stream. */
-export function streamRunner(invoke: Invoke, clientStreams: boolean, failed: Failed): (call: ServerCall) => void {
-  const start = async (call: ServerCall): Promise<void> => {
+export function streamRunner(invoke: Invoke, clientStreams: boolean, failed: Failed): (call: IncomingCall) => void {
+  const start = async (call: IncomingCall): Promise<void> => {
     try {
       let source = invoke(clientStreams ? call.requests : call.request, call);
       if (isPromiseLike(source)) source = await source;
@@ -194,7 +194,7 @@ export function streamRunner(invoke: Invoke, clientStreams: boolean, failed: Fai
   return (call) => void runAs(call, start);
 }
 
-function answer(call: ServerCall, value: unknown, failed: Failed): void {
+function answer(call: IncomingCall, value: unknown, failed: Failed): void {
   if (call.status !== "open") return;
   if (call.operation.oneWay) call.reply();
   else if (typeof value === "object" && value !== null) call.reply(value);

@@ -1,9 +1,8 @@
-import { checkCount } from "./admission.ts";
 import type { BindingLike } from "./binding.ts";
 import { Dispatcher, logFailure } from "./dispatcher.ts";
 import type { HandlerFailure } from "./dispatcher.ts";
 import type { Contract } from "./contract.ts";
-import { areFunctions, checkOptions, isCount, isFunction } from "./check.ts";
+import { areFunctions, checkOptions, isCount, isCountFrom, isFunction } from "./check.ts";
 import type { Checks } from "./check.ts";
 import type { Interceptor } from "./interceptor.ts";
 import { Lifecycle } from "./lifecycle.ts";
@@ -13,7 +12,8 @@ import { EndCounters, checkAddress, endChecks, endInfo, guarded, sessionTimes } 
 import type { BindingChoice, EndOptions } from "./end.ts";
 import type { HandlerClass, ServeOptions } from "./serve-options.ts";
 import { checkNeeds, toService } from "./service-check.ts";
-import { ServingEnd, SessionCount } from "./serving-end.ts";
+import { ServingEnd } from "./serving-end.ts";
+import { SessionCount } from "./session-count.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
 /** Where a host is to be reached. */
@@ -44,9 +44,9 @@ export interface ServiceHostOptions extends EndOptions {
 const hostChecks: Checks = {
   ...endChecks,
   interceptors: areFunctions,
-  maxConcurrentCalls: isCount,
+  maxConcurrentCalls: isCountFrom(1),
   maxQueuedCalls: isCount,
-  maxSessions: isCount,
+  maxSessions: isCountFrom(1),
   maxStreamsPerSession: isCount,
   onError: isFunction,
 };
@@ -79,8 +79,6 @@ export class ServiceHost extends Lifecycle {
     checkOptions("host option", options, hostChecks);
     const { binding, maxConcurrentCalls = 10_000, maxQueuedCalls } = options;
     const { maxSessions = 10_000, maxStreamsPerSession = 1_000 } = options;
-    checkCount("maxSessions", maxSessions, 1);
-    checkCount("maxStreamsPerSession", maxStreamsPerSession, 0);
     this.#options = options;
     this.#choose = typeof binding === "function" ? binding : () => binding;
     this.#limits = toLimits(options.limits);

@@ -102,7 +102,7 @@ export class IncomingCalls implements CalleeOwner {
     if (this.#calls.get(call.id) !== call) return;
     this.#calls.delete(call.id);
     const { outbox } = this.#session;
-    if (outbox.isHolding && outbox.holds(call.id)) this.#leaving.add(call.id);
+    if (outbox.isHolding && outbox.backlog.has(call.id)) this.#leaving.add(call.id);
     const { operation } = call;
     if (operation.serverStreams || operation.clientStreams) this.#streams -= 1;
     if (operation.oneWay) {

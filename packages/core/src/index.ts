@@ -8,7 +8,7 @@ export { ServiceHost } from "./host.ts";
 export type { Endpoint, ServiceHostOptions } from "./host.ts";
 export { partial } from "./service-check.ts";
 export type { HandlerFailure } from "./dispatcher.ts";
-export type { ThrottleOptions } from "./admission.ts";
+export type { ThrottleOptions } from "./lane.ts";
 export type { HandlerClass, Instancing, MethodServeOptions, Serialize, ServeOptions } from "./serve-options.ts";
 export { RpcError, errorDetail } from "./rpc-error.ts";
 export type { ErrorDetail, RpcErrorOptions } from "./rpc-error.ts";

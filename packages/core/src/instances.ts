@@ -1,5 +1,5 @@
 import type { SessionContext } from "./context.ts";
-import type { ServerCall } from "./request-context.ts";
+import type { IncomingCall } from "./operation.ts";
 import type { Instancing } from "./serve-options.ts";
 
 /** One instance of a handler's class, and who uses it. */
@@ -13,7 +13,7 @@ export interface Held {
 /** The instances of one service's class: makes them when they are needed and disposes of them when they are not. */
 export class Instances {
   readonly #instancing: Instancing;
-  readonly #create: (call: ServerCall | undefined) => object | Promise<object>;
+  readonly #create: (call: IncomingCall | undefined) => object | Promise<object>;
   readonly #onError: (error: unknown) => void;
   readonly #bySession = new WeakMap<SessionContext, Promise<Held>>();
   readonly #disposals = new Set<Promise<void>>();
@@ -22,7 +22,7 @@ export class Instances {
   /** `onError` gets what disposing throws. */
   constructor(
     instancing: Instancing,
-    create: (call: ServerCall | undefined) => object | Promise<object>,
+    create: (call: IncomingCall | undefined) => object | Promise<object>,
     onError: (error: unknown) => void,
   ) {
     this.#instancing = instancing;
@@ -36,7 +36,7 @@ export class Instances {
   }
 
   /** The instance for a call; `leave` must be called with it when the handler is done. */
-  async enter(call: ServerCall): Promise<Held> {
+  async enter(call: IncomingCall): Promise<Held> {
     const held = await this.#find(call);
     held.users += 1;
     return held;
@@ -58,7 +58,7 @@ export class Instances {
     await Promise.all(this.#disposals);
   }
 
-  #find(call: ServerCall): Held | Promise<Held> {
+  #find(call: IncomingCall): Held | Promise<Held> {
     const { session } = call;
     if (this.#single) return this.#single;
     if (this.#instancing !== "session" || !session) return this.#make(call);
@@ -70,7 +70,7 @@ export class Instances {
     return made;
   }
 
-  async #makeForSession(call: ServerCall, session: SessionContext): Promise<Held> {
+  async #makeForSession(call: IncomingCall, session: SessionContext): Promise<Held> {
     try {
       const held = await this.#make(call);
       const over = (): void => {
@@ -88,7 +88,7 @@ export class Instances {
     }
   }
 
-  async #make(call: ServerCall | undefined): Promise<Held> {
+  async #make(call: IncomingCall | undefined): Promise<Held> {
     const instance: unknown = await this.#create(call);
     if (typeof instance !== "object" || instance === null)
       throw new TypeError(`create must give an instance, not ${instance === null ? "null" : typeof instance}`);
@@ -117,12 +117,12 @@ export class Instances {
 
 /** Lets the calls of one session or instance through one at a time, in their order. */
 export class Turnstile {
-  #line: { readonly call: ServerCall; readonly pass: () => void; readonly skip: (error: Error) => void }[] = [];
+  #line: { readonly call: IncomingCall; readonly pass: () => void; readonly skip: (error: Error) => void }[] = [];
   #busy = false;
   #purgeAt = 64;
 
   /** Resolves when it is the call's turn, and `leave` must follow; rejects if the call ended long before that. */
-  async enter(call: ServerCall): Promise<void> {
+  async enter(call: IncomingCall): Promise<void> {
     if (this.#busy) {
       this.#purge();
       await new Promise<void>((pass, skip) => this.#line.push({ call, pass, skip }));

@@ -1,7 +1,7 @@
 import { Backlog } from "./backlog.ts";
 import type { HeldRecord } from "./backlog.ts";
 import { fragments } from "./fragments.ts";
-import { FullError, TooLargeError } from "./outgoing.ts";
+import { FullError, TooLargeError, isCredited } from "./outgoing.ts";
 import type { Aside, BodyWriter, OutboxPort, OutgoingRecord } from "./outgoing.ts";
 import { BatchWriter, Flag, RecordType, longMeta, recordHeaderBytes } from "./records.ts";
 import { SendWindow } from "./send-window.ts";
@@ -16,8 +16,6 @@ export const attachBytes = 4096;
 const overfill = 8;
 /** What may go beyond a limit, since it has to be said: records without a body, statuses. */
 const slackBytes = 4 * 1024 * 1024;
-/** Records that wait for credit; all others always leave. */
-const credited = (1 << RecordType.CALL) | (1 << RecordType.DATA) | (1 << RecordType.END);
 
 /**
  * Everything that one end says to one peer: records are written into one batch, which leaves when the turn of the
@@ -95,11 +93,6 @@ export class Outbox {
     return bodyLength;
   }
 
-  /** Whether records of a call still wait; more of the same call should wait, too. */
-  holds(callId: number): boolean {
-    return this.backlog.has(callId);
-  }
-
   /** Forgets what of a call still waits; `peerKnows` that the call is over, and keeps no fragments of it. */
   forget(callId: number, peerKnows: boolean): void {
     if (this.backlog.isEmpty) return;
@@ -166,7 +159,11 @@ export class Outbox {
       if (bodyLength > this.maxMessageBytes) throw new TooLargeError(bodyLength);
       // Replies that need not wait may leave even when much waits.
       const isReply = bodyLength > 0 && record.type === RecordType.END;
-      if (isReply && this.backlog.bytes >= overfill * this.maxHeldBytes && (bodyLength > attachBytes || !this.#mayLeave(record)))
+      if (
+        isReply &&
+        this.backlog.bytes >= overfill * this.maxHeldBytes &&
+        (bodyLength > attachBytes || !this.#mayLeave(record))
+      )
         throw new FullError(this.backlog.bytes);
       return bodyLength;
     } catch (error) {
@@ -205,7 +202,7 @@ export class Outbox {
   #mayLeave({ type, callId }: OutgoingRecord): boolean {
     const backlog = this.backlog;
     if (this.window.bytes > 0 && (backlog.size === 0 || (backlog.starved === 0 && !backlog.has(callId)))) return true;
-    return (credited & (1 << type)) === 0;
+    return !isCredited(type);
   }
 
   /** Lets an encoded record leave with the batch, or holds it. */

@@ -1,5 +1,6 @@
 import type { BodyCodec } from "./binding.ts";
-import type { CallerPort, ClientCall } from "./caller.ts";
+import type { CallerPort } from "./call-owner.ts";
+import type { ClientCall } from "./caller.ts";
 import { EndHeader } from "./gen/zerobind/v1/wire.pb.ts";
 import type { Limits } from "./limits.ts";
 import type { Outbox } from "./outbox.ts";

@@ -1,4 +1,5 @@
 import type { AnyMessageType } from "./contract.ts";
+import { RecordType } from "./records.ts";
 import type { BatchWriter } from "./records.ts";
 
 /** How bodies become bytes: the binding's encoder and message elements. */
@@ -55,4 +56,11 @@ export interface OutboxPort {
   relieved(): void;
   /** The peer reads nothing and makes this end say more and more: the session must end. Called in a microtask. */
   overrun(): void;
+}
+
+const credited = (1 << RecordType.CALL) | (1 << RecordType.DATA) | (1 << RecordType.END);
+
+/** Whether records of a type wait for credit; all others always leave. */
+export function isCredited(type: number): boolean {
+  return (credited & (1 << type)) !== 0;
 }

@@ -9,7 +9,8 @@ import { TimerWheel } from "./timer-wheel.ts";
 import type { Operation, OperationTable } from "./operation.ts";
 import type { ServerCall } from "./request-context.ts";
 import { RpcError } from "./rpc-error.ts";
-import { ServingEnd, SessionCount } from "./serving-end.ts";
+import { ServingEnd } from "./serving-end.ts";
+import { SessionCount } from "./session-count.ts";
 import { Status } from "./status.ts";
 import type { Peer } from "./context.ts";
 
@@ -229,7 +230,8 @@ export class ReplyChannel extends Lifecycle implements AsyncIterable<RequestCont
       callback: undefined,
       notPlain: undefined,
       lane: undefined,
-      run: (call) => void this.#receive(call),
+      // Only sessions and plain requests bring calls here, and theirs are whole.
+      run: (call) => void this.#receive(call as ServerCall),
     };
   }
 

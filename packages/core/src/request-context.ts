@@ -1,21 +1,17 @@
 import { encodeBody } from "./binding.ts";
-import { CallHalf } from "./call-half.ts";
+import { CallContext } from "./call-context.ts";
 import type { CallPort } from "./call-half.ts";
-import { ContextItems } from "./context.ts";
-import type { OperationContext, Peer, SessionContext } from "./context.ts";
-import type { AnyMessageType, Contract, MethodDescriptor } from "./contract.ts";
-import { HandlerSignal, whyCancelled } from "./handler-signal.ts";
+import type { AnyMessageType } from "./contract.ts";
+import { whyCancelled } from "./handler-signal.ts";
 import { Metadata } from "./metadata.ts";
-import type { MetadataInit } from "./metadata.ts";
-import type { Operation } from "./operation.ts";
+import type { CallHead, IncomingCall } from "./operation.ts";
 import { Flag, RecordType } from "./records.ts";
 import type { BatchReader } from "./records.ts";
-import { ReplyBlocks, statusMeta } from "./reply-blocks.ts";
+import { statusMeta } from "./reply-blocks.ts";
 import { RpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
 import { pump } from "./stream.ts";
 import type { Inbound } from "./stream.ts";
-import { now } from "./timer-wheel.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 
 /** Whoever received a call. */
@@ -32,61 +28,26 @@ export interface ReplyInstead {
   end(call: ServerCall, error: RpcError | undefined, value: unknown): void;
 }
 
-/** What came with a call. */
-export interface CallHead {
-  readonly operation: Operation;
-  readonly session: SessionContext | undefined;
-  readonly peer: Peer;
-  readonly metadata: Metadata | undefined;
-  readonly deadlineMs: number;
-}
-
 /**
  * The callee's half of a call: gathers the request, hands itself to the operation as its context, and sends the answer,
  * exactly once. It is what `OperationContext` and `RequestContext` are made of.
  */
-export class ServerCall extends CallHalf implements OperationContext {
-  readonly operation: Operation;
-  readonly session: SessionContext | undefined;
-  readonly peer: Peer;
-  /** Where it stands with those who decide when it runs; theirs to change. */
-  stage: "arriving" | "waiting" | "running" | "over" = "arriving";
-  /** When it must be over, on the monotonic clock. */
-  readonly deadlineMs: number;
+export class ServerCall extends CallContext implements IncomingCall {
+  stage: IncomingCall["stage"] = "arriving";
   /** The request message, once it is there; undefined where requests stream. */
   request: unknown = undefined;
   /** How the call stands; `aborted` means that nobody waits for an answer. */
   status: "open" | "replied" | "aborted" = "open";
-  /** What is sent along with the reply; made when first used. */
-  #blocks: ReplyBlocks | undefined;
   readonly #owner: CalleeOwner;
   readonly #instead: ReplyInstead | undefined;
-  #metadata: Metadata | undefined;
-  #items: ContextItems | undefined;
-  readonly #signal = new HandlerSignal();
   #hasRequest = false;
   #halfClosed = false;
 
   constructor(owner: CalleeOwner, port: CallPort, id: number, head: CallHead, instead?: ReplyInstead) {
-    super();
+    super(port, id, head);
     this.#owner = owner;
-    this.operation = head.operation;
-    this.session = head.session;
-    this.peer = head.peer;
-    this.#metadata = head.metadata;
-    this.deadlineMs = head.deadlineMs;
     this.#instead = instead;
-    this.join(port, id);
     owner.wheel.add(this, head.deadlineMs);
-    if (head.operation.clientStreams) this.openInbound(port.limits);
-  }
-
-  get method(): MethodDescriptor {
-    return this.operation.descriptor;
-  }
-
-  get path(): string {
-    return this.operation.path;
   }
 
   /** Whether so many replies wait for the caller that it should not get another one yet. */
@@ -99,57 +60,16 @@ export class ServerCall extends CallHalf implements OperationContext {
     return this.session ?? this.peer.address;
   }
 
-  get metadata(): Metadata {
-    return (this.#metadata ??= new Metadata());
-  }
-
-  get items(): ContextItems {
-    return (this.#items ??= new ContextItems());
-  }
-
-  get deadline(): number | undefined {
-    return this.deadlineMs === Infinity ? undefined : Date.now() + (this.deadlineMs - now());
-  }
-
-  get signal(): AbortSignal {
-    return this.#signal.signal;
-  }
-
   /** The requests, where they stream. */
   get requests(): Inbound<unknown> {
     if (!this.inbound) throw new Error(`${this.path} has no stream of requests`);
     return this.inbound;
   }
 
-  callback<Client>(contract: Contract<Client>): Client {
-    checkCallback(this.operation, contract);
-    if (this.session) return this.session.callback(contract);
-    throw new RpcError(
-      Status.UNIMPLEMENTED,
-      `${this.path} was called by the plain profile, which has no session to call back over`,
-    );
-  }
-
-  timeRemainingMs(): number {
-    return Math.max(this.deadlineMs - now(), 0);
-  }
-
-  get blocks(): ReplyBlocks {
-    return (this.#blocks ??= new ReplyBlocks(this.path, this.port.peerLimits.maxMetadataBytes));
-  }
-
-  setHeader(header: MetadataInit): void {
-    this.blocks.setHeader(header);
-  }
-
   sendHeader(): void {
     if (this.ended || this.#instead || this.blocks.headerSent) return;
     this.blocks.header ??= new Metadata();
     if (this.record(RecordType.DATA, 0, 0, this.blocks.dataMeta()) >= 0) this.blocks.sent();
-  }
-
-  setTrailer(trailer: MetadataInit): void {
-    this.blocks.setTrailer(trailer);
   }
 
   /** Takes the CALL record and starts the operation if it can start. */
@@ -209,13 +129,13 @@ export class ServerCall extends CallHalf implements OperationContext {
     if (this.status !== "open") return;
     this.status = "aborted";
     this.#finished();
-    this.#stopHandler(reason);
+    this.stopHandler(reason);
   }
 
   failHere(error: RpcError): void {
     if (this.status !== "open") return;
     this.#sendEnd(error, undefined);
-    this.#stopHandler(error);
+    this.stopHandler(error);
   }
 
   left(): void {
@@ -230,25 +150,15 @@ export class ServerCall extends CallHalf implements OperationContext {
     else this.abort(error);
   }
 
-  protected get inboundType(): AnyMessageType {
-    return this.method.input;
-  }
-
-  protected get outboundType(): AnyMessageType {
-    return this.method.output;
-  }
-
   protected onMessage(value: unknown): void {
     if (this.#hasRequest) {
-      this.failHere(new RpcError(Status.UNIMPLEMENTED, `${this.path} takes one request message, and more than one came`));
+      this.failHere(
+        new RpcError(Status.UNIMPLEMENTED, `${this.path} takes one request message, and more than one came`),
+      );
       return;
     }
     this.request = value;
     this.#hasRequest = true;
-  }
-
-  protected override get alongWith(): ReplyBlocks | undefined {
-    return this.#blocks;
   }
 
   protected override encodeError(error: unknown): RpcError {
@@ -294,12 +204,7 @@ export class ServerCall extends CallHalf implements OperationContext {
   }
 
   #endMeta(error?: RpcError): [AnyMessageType, unknown] | undefined {
-    return error || this.#blocks ? this.blocks.endMeta(error) : undefined;
-  }
-
-  #stopHandler(reason: RpcError): void {
-    this.inbound?.abort(reason);
-    this.#signal.abort(reason);
+    return error || this.alongWith ? this.blocks.endMeta(error) : undefined;
   }
 
   #finished(): void {
@@ -309,14 +214,4 @@ export class ServerCall extends CallHalf implements OperationContext {
     this.#owner.wheel.remove(this);
     this.#owner.finished(this);
   }
-}
-
-/** The contract of a callback must be the one that the service names, so that both ends know of it. */
-function checkCallback({ path, callback }: Operation, { typeName }: Contract): void {
-  if (callback === typeName) return;
-  const [service] = path.split("/");
-  const named = callback === undefined ? "names no contract to call back" : `calls back ${callback}`;
-  throw new TypeError(
-    `${service} ${named}, not ${typeName}; say option (zerobind.v1.service) = { callback: "${typeName}" } in its proto`,
-  );
 }

@@ -1,4 +1,4 @@
-import type { ThrottleOptions } from "./admission.ts";
+import type { ThrottleOptions } from "./lane.ts";
 import type { OperationContext } from "./context.ts";
 import type { Contract } from "./contract.ts";
 import type { Interceptor } from "./interceptor.ts";
@@ -61,4 +61,14 @@ export interface ServiceDescription {
 export function describedService(subject: unknown): ServiceDescription | undefined {
   if (typeof subject !== "function" || !(serviceDescription in subject)) return undefined;
   return (subject as unknown as { [serviceDescription](): ServiceDescription })[serviceDescription]();
+}
+
+/** A service as it is to be served. */
+export interface Service {
+  readonly contract: Contract;
+  /** An object that carries out all calls, or a class of such objects. */
+  readonly handler: object;
+  readonly options: ServeOptions;
+  /** Names of members by the local names of methods, where they differ. */
+  readonly members: ReadonlyMap<string, string>;
 }

@@ -109,9 +109,7 @@ export class ServerSession extends Session {
         return this.#incoming.call(batch);
       case RecordType.DATA:
       case RecordType.CREDIT:
-        return isIncoming || !this.#callbacks
-          ? this.#incoming.receive(batch)
-          : this.#callbacks.calls.receive(batch);
+        return isIncoming || !this.#callbacks ? this.#incoming.receive(batch) : this.#callbacks.calls.receive(batch);
       case RecordType.CANCEL:
         return this.#incoming.receive(batch);
       case RecordType.END:

@@ -1,9 +1,11 @@
+import { areFunctions, checkOptions, isFunction, isObject, isOneOf } from "./check.ts";
+import type { Checks } from "./check.ts";
 import { callMethods } from "./contract.ts";
 import type { Contract, MethodDescriptor } from "./contract.ts";
 import type { Need, TransportElement } from "./binding.ts";
-import type { Service } from "./dispatcher.ts";
+import { throttleChecks } from "./lane.ts";
 import { describedService } from "./serve-options.ts";
-import type { ServeOptions } from "./serve-options.ts";
+import type { ServeOptions, Service } from "./serve-options.ts";
 
 const incomplete = new WeakSet<object>();
 
@@ -19,24 +21,34 @@ export function partial<Handler extends object>(
   return handler as Handler;
 }
 
-const choices = {
-  instancing: ["single", "session", "call"],
-  serialize: ["none", "session", "instance"],
-} as const;
+const isSerialize = isOneOf("none", "session", "instance");
+
+const methodChecks: Checks = {
+  throttle: (_name, value) => checkOptions("throttle option", value as object, throttleChecks),
+  serialize: isSerialize,
+};
+
+const serveChecks: Checks = {
+  ...methodChecks,
+  interceptors: areFunctions,
+  instancing: isOneOf("single", "session", "call"),
+  create: isFunction,
+  methods(name, value) {
+    isObject(name, value);
+    for (const settings of Object.values(value as Record<string, object>))
+      checkOptions("method option", settings, methodChecks);
+  },
+};
 
 /** Checks a service as it was given; TypeError with what is wrong. Returns the methods that it leaves out on purpose. */
 export function checkService({ contract, handler, options, members }: Service): readonly MethodDescriptor[] {
   refuseUnsupported(contract);
   const name = contract.typeName;
+  checkOptions("serve option", options, serveChecks);
   const isClass = typeof handler === "function";
   for (const key of ["instancing", "create"] as const)
     if (options[key] !== undefined && !isClass)
       throw new TypeError(`${name}: option ${key} is for classes, and the handler is an object that already exists`);
-  for (const [key, known] of Object.entries(choices)) {
-    const value = options[key as keyof typeof choices];
-    if (value !== undefined && !(known as readonly string[]).includes(value))
-      throw new TypeError(`${name}: ${key} must be one of ${known.join(", ")}, not ${JSON.stringify(value)}`);
-  }
   if (isClass && !options.create && handler.length > 0)
     throw new TypeError(`${name}: the constructor of ${handler.name} takes arguments; say how with the option create`);
   const methods = callMethods(contract);
@@ -113,7 +125,7 @@ export function toService(first: unknown, second: unknown, third: ServeOptions |
     throw new TypeError(
       `the handler of ${contract.typeName} must be an object or a class, not ${second === null ? "null" : typeof second}`,
     );
-  const members = describedService(second) ?? describedService((second as object).constructor);
+  const members = describedService(second) ?? describedService(second.constructor);
   return { contract, handler: second, options: third ?? {}, members: members?.members ?? new Map<string, string>() };
 }
 

@@ -12,6 +12,7 @@ import { RpcError } from "./rpc-error.ts";
 import { unimplemented } from "./refusals.ts";
 import { ServerSession, readyBatch } from "./server-session.ts";
 import type { ServerSessionOwner } from "./server-session.ts";
+import type { SessionCount } from "./session-count.ts";
 import type { SessionSettings } from "./session.ts";
 import { Status } from "./status.ts";
 import { now } from "./timer-wheel.ts";
@@ -30,27 +31,6 @@ export interface ServingSettings {
   /** Sessions of all endpoints together. */
   readonly sessions: SessionCount;
   readonly onTrouble: (problem: string) => void;
-}
-
-/** Counts sessions up to a limit. */
-export class SessionCount {
-  readonly #max: number;
-  #count = 0;
-
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  /** Counts one more, unless there are as many as may be. */
-  admit(): boolean {
-    if (this.#count >= this.#max) return false;
-    this.#count += 1;
-    return true;
-  }
-
-  leave(): void {
-    this.#count -= 1;
-  }
 }
 
 /** How long a plain request has that does not say: nothing tells when its caller has gone. */

@@ -7,7 +7,7 @@ import { toLimits } from "./limits.ts";
 import { Message, rawType } from "./message.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 import type { Operation, OperationTable } from "./operation.ts";
-import type { ServerCall } from "./request-context.ts";
+import { ServerCall } from "./request-context.ts";
 import { RpcError } from "./rpc-error.ts";
 import { ServingEnd } from "./serving-end.ts";
 import { SessionCount } from "./session-count.ts";
@@ -230,8 +230,9 @@ export class ReplyChannel extends Lifecycle implements AsyncIterable<RequestCont
       callback: undefined,
       notPlain: undefined,
       lane: undefined,
-      // Only sessions and plain requests bring calls here, and theirs are whole.
-      run: (call) => void this.#receive(call as ServerCall),
+      run: (call) => {
+        if (call instanceof ServerCall) void this.#receive(call);
+      },
     };
   }
 

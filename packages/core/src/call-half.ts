@@ -1,6 +1,7 @@
 import type { BodyCodec } from "./binding.ts";
 import type { AnyMessageType, MessageType } from "./contract.ts";
 import type { Limits } from "./limits.ts";
+import { kindOf } from "./check.ts";
 import { maxFragmented } from "./backlog.ts";
 import { Joiner } from "./joiner.ts";
 import { Metadata, metadataFromEntries } from "./metadata.ts";
@@ -12,7 +13,7 @@ import type { BatchReader } from "./records.ts";
 import type { ReplyBlocks } from "./reply-blocks.ts";
 import { RpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
-import { Inbound, isPromiseLike } from "./stream.ts";
+import { Inbound, closeSource } from "./stream.ts";
 import type { InboundOwner, SourceIterator, StreamSink } from "./stream.ts";
 import { Timed } from "./timer-wheel.ts";
 
@@ -114,6 +115,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
 
   /** One message of a stream goes out. */
   write(item: unknown): void {
+    if (typeof item !== "object" || item === null) return this.failHere(this.encodeError(noMessage(item)));
     const blocks = this.alongWith;
     const meta = blocks?.dataMeta();
     const bytes = this.record(RecordType.DATA, Flag.MESSAGE, 0, meta, [this.outboundType, item]);
@@ -286,12 +288,6 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   }
 }
 
-/** Closing a source must neither wait nor throw: it may be in the middle of a wait of its own. */
-function closeSource(source: SourceIterator): void {
-  try {
-    const closing: unknown = source.return?.();
-    if (isPromiseLike(closing)) closing.then(undefined, () => undefined);
-  } catch {
-    // The call is over; what its source has to say comes too late.
-  }
+function noMessage(item: unknown): Error {
+  return new TypeError(`a message must be an object, not ${kindOf(item)}`);
 }

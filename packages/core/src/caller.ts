@@ -11,7 +11,7 @@ import { DataHeader, EndHeader } from "./gen/zerobind/v1/wire.pb.ts";
 import type { Metadata } from "./metadata.ts";
 import { Flag, RecordType } from "./records.ts";
 import type { BatchReader } from "./records.ts";
-import { ReplaySource, RequestSink } from "./replay.ts";
+import { ReplaySource, RequestSink, closeRequests } from "./replay.ts";
 import type { Attempts } from "./retry.ts";
 import { RpcError } from "./rpc-error.ts";
 import { unwatchSignal, watchSignal } from "./signal-watch.ts";
@@ -35,7 +35,6 @@ export class ClientCall extends CallHalf implements OwnedCall {
   batchNumber = 0;
   queuedMs: number | undefined = undefined;
   attempts: Attempts | undefined = undefined;
-
   readonly #owner: CallOwner;
   readonly #request: unknown;
   readonly options: CallOptions | undefined;
@@ -274,6 +273,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
   #end(error: RpcError | undefined, value: unknown, afterMessages = false): void {
     if (this.ended) return;
     this.finish();
+    if (this.method.clientStreams) closeRequests(this.#requests, this.#request);
     if (!this.method.oneWay) this.joined?.outbox.forget(this.id, true);
     this.#owner.wheel.remove(this);
     if (this.options?.signal) unwatchSignal(this.options.signal, this);

@@ -66,7 +66,10 @@ export class WireError extends Error {
   override readonly name: string = "WireError";
 }
 
-/** A reader over one received frame. Small byte fields are copied, so that keeping one does not pin the whole frame. */
+/**
+ * A reader over one received frame. Byte fields that are small, or a small part of it, are copied, so that
+ * keeping one does not pin the whole frame.
+ */
 export class FrameReader extends BinaryReader {
   readonly frame: Uint8Array;
 
@@ -77,7 +80,9 @@ export class FrameReader extends BinaryReader {
 
   override bytes(): Uint8Array {
     const view = super.bytes();
-    return view.byteLength <= 4096 && view.byteLength * 2 < this.frame.byteLength ? view.slice() : view;
+    const { byteLength } = this.frame;
+    const isSmall = view.byteLength <= 4096 ? view.byteLength * 2 < byteLength : view.byteLength * 16 < byteLength;
+    return isSmall ? view.slice() : view;
   }
 }
 

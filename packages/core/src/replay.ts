@@ -1,4 +1,4 @@
-import { isPromiseLike } from "./stream.ts";
+import { closeSource, isPromiseLike, iterate } from "./stream.ts";
 import type { SourceIterator, StreamSink } from "./stream.ts";
 
 /** Messages that are kept; a stream that has given more by the time its server refuses it cannot be sent elsewhere. */
@@ -21,6 +21,7 @@ export class ReplaySource {
   #reader = 0;
   #pending: Promise<Result> | undefined;
   #end: Result | undefined;
+  #closed = false;
 
   constructor(source: SourceIterator) {
     this.#source = source;
@@ -47,8 +48,15 @@ export class ReplaySource {
   reader(): AsyncIterable<unknown> {
     const number = this.#reader;
     const next = (): Result | Promise<Result> => (number === this.#reader ? this.#next(next) : over);
-    const reader = { next, return: () => this.#source.return?.() };
+    const reader = { next, return: () => this.#close() };
     return { [Symbol.asyncIterator]: () => reader as AsyncIterator<unknown> };
+  }
+
+  /** Nobody wants more; does nothing if the source has ended or was closed already. */
+  #close(): unknown {
+    if (this.#closed || this.#end) return undefined;
+    this.#closed = true;
+    return this.#source.return?.();
   }
 
   #next(again: () => Result | Promise<Result>): Result | Promise<Result> {
@@ -103,5 +111,14 @@ export class RequestSink implements StreamSink {
 
   draws(source: SourceIterator | undefined): void {
     if (!this.#stopped) this.#call.draws(source);
+  }
+}
+
+/** Closes the messages of a call that is over, whether or not any were asked for: whoever pushes them must hear of it. */
+export function closeRequests(requests: ReplaySource | undefined, given: unknown): void {
+  try {
+    closeSource(requests?.reader()[Symbol.asyncIterator]() ?? iterate(given));
+  } catch {
+    // What cannot be iterated has nobody who waits.
   }
 }

@@ -255,3 +255,13 @@ function readerIterator(reader: StreamReader<unknown>): AsyncIterator<unknown> {
     },
   };
 }
+
+/** Closes a source, which must neither wait nor throw: it may be in the middle of a wait of its own. */
+export function closeSource(source: Pick<SourceIterator, "return">): void {
+  try {
+    const closing: unknown = source.return?.();
+    if (isPromiseLike(closing)) closing.then(undefined, () => undefined);
+  } catch {
+    // The call is over; what its source has to say comes too late.
+  }
+}

@@ -147,7 +147,8 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     if (this.connected)
       return "the server has as many calls of this channel open as it allows (its limit maxConcurrentCalls)";
     const problems = this.#ends.map(({ problem, address }) => problem ?? `${address}: no server has answered yet`);
-    return `${problems.join("; ")}. Is the server running there?`;
+    const hasAnswered = this.#ends.some(({ wasRefused }) => wasRefused);
+    return hasAnswered ? problems.join("; ") : `${problems.join("; ")}. Is the server running there?`;
   }
 
   /** Begins to look for servers at all addresses; rejects if one of them can never be used. */

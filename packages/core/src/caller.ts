@@ -1,6 +1,6 @@
 import { parentCall, runAs } from "./ambient.ts";
 import type { ParentCall } from "./ambient.ts";
-import { cancelled, connectionLost, deadlinePassed, unsendable } from "./call-errors.ts";
+import { cancelled, connectionLost, deadlinePassed, sourceFailed, unsendable } from "./call-errors.ts";
 import { CallHalf } from "./call-half.ts";
 import type { CallOwner, CallerPort, GivenCall, OwnedCall, Settle } from "./call-owner.ts";
 import type { CallOptions } from "./call-options.ts";
@@ -102,7 +102,8 @@ export class ClientCall extends CallHalf implements OwnedCall {
     if (this.ended) return;
     const { method } = this;
     const tooMuch = metadataProblem(this.#metadata, session.peerLimits);
-    if (tooMuch) return this.failHere(new RpcError(Status.RESOURCE_EXHAUSTED, `${this.#where()} has ${tooMuch}`));
+    if (tooMuch)
+      return this.failHere(new RpcError(Status.RESOURCE_EXHAUSTED, `${this.#where()} was not sent: it has ${tooMuch}`));
     const known = session.numberOf(method.path);
     const number = known || session.nextNumber(method.path);
     const { batchNumber } = session.outbox;
@@ -184,7 +185,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
       this.#requests ??= new ReplaySource(iterate(this.#request));
       if ((await pump(this.#requests.reader(), sink)) && !sink.ended) this.record(RecordType.DATA, Flag.END, 0);
     } catch (thrown) {
-      if (!sink.ended) this.failHere(RpcError.from(thrown));
+      if (!sink.ended) this.failHere(sourceFailed(this.#where(), thrown));
     }
   }
 
@@ -229,14 +230,14 @@ export class ClientCall extends CallHalf implements OwnedCall {
   /** Sends the call once more, from its beginning, since no handler saw it. */
   #restart(): boolean {
     if (this.#requests && !this.#requests.rewind()) return false;
-    this.#rest();
+    this.#unjoin();
     return this.#owner.restart(this);
   }
 
   /** Tries the call once more after a pause, if there is a policy that says so. */
   #retry(error: RpcError): boolean {
     if (this.ended || this.#answered || this.#requests || !this.#owner.retry(this, error)) return false;
-    this.#rest();
+    this.#unjoin();
     return true;
   }
 
@@ -244,8 +245,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     if (!this.#retry(error)) this.#end(error, undefined);
   }
 
-  /** Is without a session again, as before it began. */
-  #rest(): void {
+  #unjoin(): void {
     this.joined?.outbox.forget(this.id, true);
     this.dropParts();
     this.#leaveSession();

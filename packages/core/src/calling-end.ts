@@ -1,6 +1,6 @@
 import type { StackParts } from "./binding.ts";
 import type { ClientCall } from "./caller.ts";
-import { ClientSession, helloBatch } from "./client-session.ts";
+import { ClientSession, helloBatch, refusedText } from "./client-session.ts";
 import type { ClientSessionOwner } from "./client-session.ts";
 import { endInfo } from "./end.ts";
 import type { IncomingOwner } from "./incoming-calls.ts";
@@ -25,6 +25,8 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
   readonly address: string;
   /** Why there was no connection when one was last tried; undefined while there is one. */
   problem: string | undefined;
+  /** The last that was heard there was a server that refused this client. */
+  wasRefused = false;
   /** Whether connecting cannot succeed as things are. */
   hopeless = false;
   readonly hello: Uint8Array;
@@ -112,12 +114,13 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
   }
 
   trouble(problem: string): void {
-    if (!this.connected) this.problem = problem;
+    if (!this.connected) this.#note(problem, false);
     this.#owner.onTrouble(problem);
   }
 
   ready(session: ClientSession): void {
     this.problem = undefined;
+    this.wasRefused = false;
     this.hopeless = false;
     this.#ready.push(session);
     this.#owner.roomy();
@@ -141,6 +144,11 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
 
   #drop(session: ClientSession, reason: string): void {
     this.#ready = this.#ready.filter((other) => other !== session);
-    if (this.#ready.length === 0) this.problem = reason;
+    if (this.#ready.length === 0) this.#note(reason, reason.startsWith(refusedText));
+  }
+
+  #note(problem: string, isRefusal: boolean): void {
+    this.problem = problem;
+    this.wasRefused = isRefusal;
   }
 }

@@ -11,6 +11,9 @@ import { Session } from "./session.ts";
 import type { SessionSettings } from "./session.ts";
 import type { Link } from "./transport.ts";
 
+/** How the end of a session begins that the server did not want. */
+export const refusedText = "the server refused the connection";
+
 /** What the owner of a client session is told. */
 export interface ClientSessionOwner {
   /** What to answer READY with. */
@@ -180,7 +183,7 @@ export class ClientSession extends Session {
       batch.aux === RefuseReason.VERSION ||
       batch.aux === RefuseReason.MISMATCH ||
       batch.aux === RefuseReason.UNAUTHENTICATED;
-    this.hangUp(`the server refused the connection: ${message}${range}`);
+    this.hangUp(`${refusedText}: ${message}${range}`);
   }
 
   #goAway(): void {

@@ -1,3 +1,4 @@
+import { kindOf } from "./check.ts";
 import { clientMethod } from "./client-method.ts";
 import type { ClientCall } from "./caller.ts";
 import type { GivenCall, Settle } from "./call-owner.ts";
@@ -10,7 +11,7 @@ import { compose } from "./interceptor.ts";
 import { InterceptedStream, interceptedStream } from "./intercepted-stream.ts";
 import type { InterceptedCall, Interceptor } from "./interceptor.ts";
 import { Metadata } from "./metadata.ts";
-import { isStreamable } from "./stream.ts";
+import { isPromiseLike, isStreamable } from "./stream.ts";
 import type { ResponseStream } from "./stream.ts";
 
 /** The channel as its clients see it. */
@@ -70,7 +71,7 @@ function checkRequest({ path, clientStreams, descriptor }: ClientMethod, request
 }
 
 function nameOf(value: unknown): string {
-  return value === null ? "null" : typeof value;
+  return isPromiseLike(value) ? "a promise; await it first" : kindOf(value);
 }
 
 /** When the call must be over that interceptors are around, where its caller has said so. */

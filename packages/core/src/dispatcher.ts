@@ -57,7 +57,7 @@ export class Dispatcher implements OperationTable {
     this.#services.push(contract.typeName);
     const instances = typeof handler === "function" ? this.#instancesOf(service) : undefined;
     const scopes = new Scopes(handler, instances);
-    const throttles = options.throttle ? [new Throttle(contract.typeName, options.throttle)] : [];
+    const throttles = options.throttle ? [new Throttle("its service", options.throttle)] : [];
     const lane = throttles.length > 0 ? this.#admission.lane([this.#throttle, ...throttles]) : this.#lane;
     for (const method of callMethods(contract)) {
       if (missing.includes(method)) continue;
@@ -134,7 +134,7 @@ export class Dispatcher implements OperationTable {
       callback: contract.callback,
       notPlain: kind !== "unary" ? "streams" : bySession ? "belongs to a session" : undefined,
       oneWay: method.options?.pattern?.case === "one_way",
-      lane: throttle ? this.#admission.lane([...shared.lane.throttles, new Throttle(path, throttle)]) : shared.lane,
+      lane: throttle ? this.#admission.lane([...shared.lane.throttles, new Throttle("the method", throttle)]) : shared.lane,
       onUnsendable: (error) => this.#report(error, { path, id: undefined }),
       run: this.#runner(intercepted(shared.interceptors, invoke), clientStreams, serverStreams),
     };

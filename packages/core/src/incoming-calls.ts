@@ -1,4 +1,5 @@
 import { CallHeader } from "./gen/zerobind/v1/wire.pb.ts";
+import { counted } from "./lane.ts";
 import { metadataFromEntries } from "./metadata.ts";
 import type { Metadata } from "./metadata.ts";
 import type { Operation, OperationTable } from "./operation.ts";
@@ -129,8 +130,8 @@ export class IncomingCalls implements CalleeOwner {
   }
 
   /** Ends every open call with a status; used when the host does not wait for them. */
-  failAll(error: RpcError): void {
-    for (const call of [...this.#calls.values()]) call.failHere(error);
+  failAll(errorOf: (path: string) => RpcError): void {
+    for (const call of [...this.#calls.values()]) call.failHere(errorOf(call.path));
   }
 
   /** Nobody is there any more to answer to. */
@@ -142,10 +143,10 @@ export class IncomingCalls implements CalleeOwner {
   #refusal({ clientStreams, serverStreams }: Operation): RpcError | undefined {
     const { limits } = this.#session;
     const open = this.#calls.size + this.#leaving.size;
-    if (open >= limits.maxConcurrentCalls) return tooManyOpen(`${open} calls`, "limit maxConcurrentCalls");
+    if (open >= limits.maxConcurrentCalls) return tooManyOpen(counted(open, "call"), "limit maxConcurrentCalls");
     if (!clientStreams && !serverStreams) return undefined;
     if (this.#streams < this.#owner.maxStreamsPerSession) return undefined;
-    return tooManyOpen(`${this.#streams} streams`, "option maxStreamsPerSession");
+    return tooManyOpen(counted(this.#streams, "stream"), "option maxStreamsPerSession");
   }
 
   /** Method and metadata of a CALL; most are two bytes of meta that name a known method. */
@@ -188,8 +189,10 @@ export class IncomingCalls implements CalleeOwner {
   /** Answers a call that does not come to be. */
   #reject(batch: BatchReader, error: RpcError, operation?: Operation): void {
     this.#owner.count("refused call");
-    if ((batch.flags & Flag.ONEWAY) === 0)
-      return this.#writeStatus(RecordType.END, batch.callId, error.code, error.message);
+    if ((batch.flags & Flag.ONEWAY) === 0) {
+      const text = operation ? `${operation.path}: ${error.message}` : error.message;
+      return this.#writeStatus(RecordType.END, batch.callId, error.code, text);
+    }
     if (operation) this.#owner.table.dropped(operation.path, error);
     this.#oneWayDone();
   }

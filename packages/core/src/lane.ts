@@ -52,9 +52,14 @@ export class Throttle {
         : [`, and ${this.#maxWaiting} more wait`, "options maxConcurrentCalls and maxQueuedCalls"];
     return new RpcError(
       Status.RESOURCE_EXHAUSTED,
-      `${this.#name} runs ${this.#maxRunning} calls at once${waiting}, as many as it allows (its ${knob}); try again later`,
+      `${this.#name} runs ${counted(this.#maxRunning, "call")} at once${waiting}, as many as it allows (its ${knob}); try again later`,
     );
   }
+}
+
+/** `1 call`, `2 calls`. */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** Calls that have the same limits, waiting in turns: each session has a line of its own. */

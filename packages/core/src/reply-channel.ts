@@ -1,6 +1,8 @@
 import type { BindingLike } from "./binding.ts";
 import type { MethodDescriptor } from "./contract.ts";
-import { EndCounters, checkAddress, endInfo, guarded, sessionTimes } from "./end.ts";
+import { checkOptions, isCount, isOneOf } from "./check.ts";
+import type { Checks } from "./check.ts";
+import { EndCounters, checkAddress, endChecks, endInfo, guarded, sessionTimes } from "./end.ts";
 import type { EndOptions } from "./end.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import { toLimits } from "./limits.ts";
@@ -20,6 +22,12 @@ export interface ReplyChannelOptions extends EndOptions {
   /** Requests that may wait to be received; more are answered RESOURCE_EXHAUSTED. Default 1,000. */
   readonly maxQueuedRequests?: number;
 }
+
+const replyChannelChecks: Checks = {
+  ...endChecks,
+  attach: isOneOf("bind", "connect"),
+  maxQueuedRequests: isCount,
+};
 
 /** What `tryReceiveRequest` found. */
 export type ReceiveResult =
@@ -116,6 +124,7 @@ export class ReplyChannel extends Lifecycle implements AsyncIterable<RequestCont
 
   constructor(address: string, { stack }: BindingLike, options: ReplyChannelOptions) {
     super();
+    checkOptions("reply channel option", options, replyChannelChecks);
     checkAddress({ stack }, address, options.attach ?? "bind");
     this.#wanted = address;
     this.#options = options;

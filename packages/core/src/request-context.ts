@@ -5,6 +5,7 @@ import type { AnyMessageType } from "./contract.ts";
 import { whyCancelled } from "./handler-signal.ts";
 import { Metadata } from "./metadata.ts";
 import type { CallHead, IncomingCall } from "./operation.ts";
+import { TooLargeError } from "./outgoing.ts";
 import { Flag, RecordType } from "./records.ts";
 import type { BatchReader } from "./records.ts";
 import { statusMeta } from "./reply-blocks.ts";
@@ -162,9 +163,17 @@ export class ServerCall extends CallContext implements IncomingCall {
   }
 
   protected override encodeError(error: unknown): RpcError {
-    const status = super.encodeError(error);
+    const status = error instanceof TooLargeError ? this.#tooLarge(error) : super.encodeError(error);
     this.operation.onUnsendable?.(status);
     return status;
+  }
+
+  #tooLarge({ byteLength }: TooLargeError): RpcError {
+    return new RpcError(
+      Status.RESOURCE_EXHAUSTED,
+      `${this.path}: the reply, a ${this.outboundType.$type}, has ${byteLength} bytes encoded, ` +
+        `more than the ${this.port.peerLimits.maxMessageBytes} that its caller accepts (limit maxMessageBytes of the caller's channel)`,
+    );
   }
 
   #onHalfClose(): void {

@@ -68,8 +68,8 @@ export class ServerSession extends Session {
   }
 
   /** Ends every open call with a status; used when the host does not wait for them. */
-  failAll(error: RpcError): void {
-    this.#incoming.failAll(error);
+  failAll(errorOf: (path: string) => RpcError): void {
+    this.#incoming.failAll(errorOf);
     this.outbox.flush();
   }
 
@@ -192,7 +192,7 @@ export class ServerSession extends Session {
       return `the server encodes messages as ${encoding}, the client as ${quoted(hello.encoding)}`;
     const [here, there] = [elements.join(", "), hello.elements.join(", ")];
     if (here === there) return undefined;
-    return `the message elements of the bindings differ: server [${here}], client [${quoted(there).slice(1, -1)}]`;
+    return `the message elements of the bindings differ: server [${here}], client [${quoted(there).slice(1, -1)}]; give both ends the same binding`;
   }
 }
 

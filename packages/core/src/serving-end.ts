@@ -111,9 +111,8 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
   /** Ends every call and session and frees the address. */
   async close(): Promise<void> {
     this.draining = true;
-    const error = new RpcError(Status.UNAVAILABLE, "the server is closing");
-    for (const session of [...this.#sessions]) session.failAll(error);
-    for (const call of [...this.#plainCalls]) call.failHere(error);
+    for (const session of [...this.#sessions]) session.failAll(closing);
+    for (const call of [...this.#plainCalls]) call.failHere(closing(call.path));
     for (const session of [...this.#sessions]) session.hangUp("the server is closing");
     await this.#attachment?.close(lingerMs);
     this.#attachment = undefined;
@@ -205,7 +204,7 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
         `the request has ${body.byteLength} bytes, more than the ${maxMessageBytes} that the server accepts (its limit maxMessageBytes)`,
       );
     }
-    if (this.draining) return new RpcError(Status.UNAVAILABLE, "the server is closing");
+    if (this.draining) return closing(path);
     if (!operation) return undefined;
     if (operation.notPlain === undefined) return this.table.admit(operation);
     const text = `${path} ${operation.notPlain}, which the plain profile cannot carry; call it with the native profile`;
@@ -229,6 +228,11 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     }
     return isSo();
   }
+}
+
+/** The answer to calls that a closing server does not wait for. */
+function closing(path: string): RpcError {
+  return new RpcError(Status.UNAVAILABLE, `${path}: the server is closing`);
 }
 
 /** Room around the largest body: for meta, and so that what is somewhat too large is still answered and not cut off. */

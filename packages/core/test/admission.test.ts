@@ -62,7 +62,7 @@ describe("admission", () => {
     expect(refused).toMatchObject({
       code: Status.RESOURCE_EXHAUSTED,
       message:
-        "the server runs 2 calls at once, and 3 more wait, as many as it allows (its options maxConcurrentCalls and maxQueuedCalls); try again later",
+        "test.v1.Behavior/Echo: the server runs 2 calls at once, and 3 more wait, as many as it allows (its options maxConcurrentCalls and maxQueuedCalls); try again later",
     });
     expect(pair.gate.order).toEqual(["0", "1"]);
     while (pair.gate.order.length < 5 || pair.gate.running > 0) {
@@ -147,7 +147,7 @@ describe("admission", () => {
     expect(await failureOf(client.echo({ text: "second" }))).toMatchObject({
       code: Status.RESOURCE_EXHAUSTED,
       message: expect.stringMatching(
-        /^test\.v1\.Behavior\/Echo runs 1 calls at once, as many as it allows \(its option maxConcurrentCalls\)/,
+        /^test\.v1\.Behavior\/Echo: the method runs 1 call at once, as many as it allows \(its option maxConcurrentCalls\)/,
       ),
     });
     expect(await client.ping({ sequence: 7 })).toEqual({ sequence: 7 });
@@ -159,7 +159,7 @@ describe("admission", () => {
     const waiting = other.echo({ text: "first" });
     expect(await failureOf(other.ping({}))).toMatchObject({
       code: Status.RESOURCE_EXHAUSTED,
-      message: expect.stringContaining("test.v1.Behavior runs 1 calls"),
+      message: expect.stringContaining("its service runs 1 call at once"),
     });
     whole.gate.release();
     await waiting;

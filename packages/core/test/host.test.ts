@@ -156,7 +156,7 @@ describe("the life of hosts and channels", () => {
       "test.v1.Behavior/Echo takes a test.v1.EchoRequest, not undefined",
     );
     expect(() => pair.client.sum(5 as never)).toThrow(
-      "takes an AsyncIterable, Iterable or ReadableStream of test.v1.Item, not number",
+      "takes an AsyncIterable, Iterable or ReadableStream of test.v1.Item, not the number 5",
     );
     const error = await failureOf(pair.client.ping({ sequence: "many" as never }));
     expect(error).toMatchObject({

@@ -146,6 +146,14 @@ describe("fragments", () => {
     );
   });
 
+  const part = fc.record({
+    text: fc
+      .tuple(fc.string({ unit: "binary", maxLength: 200 }), fc.integer({ min: 1, max: 200 }))
+      .map(([once, times]) => once.repeat(times)),
+    cuts: fc.array(cut, { maxLength: 20 }),
+    attached: fc.array(fc.boolean(), { minLength: 1, maxLength: 5 }),
+  });
+
   test("of several calls in any order, in line and attached, in any batches, are joined to each call's request", async () => {
     const transport = new DirectTransport();
     await using host = new ServiceHost({ binding: binding(transport.element), drainTimeoutMs: 0 });

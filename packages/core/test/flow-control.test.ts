@@ -96,8 +96,13 @@ describe("a host and a client that grants nothing", () => {
     const tag = await peer.greet({ limits: { ...emptyLimits, sessionWindowBytes: windowBytes } });
     const init = { data: new Uint8Array(300_000), delayMs: 20 };
     const body = EchoRequest.encode(EchoRequest.fromPartial(init)).finish();
+    let answered = 0;
+    pair.service.events.on("left", () => {
+      answered += 1;
+      peer.poke();
+    });
     for (const id of odd(10)) peer.send(batch(tag, rawCall(id, "test.v1.Behavior/Echo", { body })));
-    await peer.record(RecordType.END);
+    await peer.until(() => answered === 10);
     await settled(peer, tag);
     expect(pair.service.entered.get("echo")).toBe(10);
     return tag;

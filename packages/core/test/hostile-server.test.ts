@@ -8,7 +8,7 @@ import { HostileServer, call, data, fragment, leastFragment, path, unary } from 
 import { collect } from "./support/pair.ts";
 import { batch, welcome } from "./support/raw-peer.ts";
 import type { RawRecord } from "./support/raw-peer.ts";
-import { one, end, duringPing, trailer, text } from "./support/hostile-server.ts";
+import { end, duringPing, trailer, text } from "./support/hostile-server.ts";
 
 describe("a channel whose calls are answered wrongly", () => {
   test.each<[string, (id: number) => RawRecord[], number, RegExp]>([

@@ -164,6 +164,29 @@ describe("the server's end of a session", () => {
     await peer[Symbol.asyncDispose]();
   });
 
+  test.each<[string, Partial<RawRecord>, number]>([
+    ["refuses for a while", { type: RecordType.REFUSE, aux: Status.UNAVAILABLE }, Status.UNAVAILABLE],
+    ["refuses", { type: RecordType.REFUSE, aux: Status.RESOURCE_EXHAUSTED }, Status.RESOURCE_EXHAUSTED],
+    ["ends NOT_FOUND", { type: RecordType.END, flags: Flag.END, aux: Status.NOT_FOUND }, Status.NOT_FOUND],
+    ["ends well", { type: RecordType.END, flags: Flag.END | Flag.MESSAGE }, Status.OK],
+  ])("a call back that the client %s ends once, and is never sent again", async (_name, answer, status) => {
+    const caller = partial(Worker, { wait: (_request, context) => context.callback(Observer).hang({}) });
+    await using host = new ServiceHost({ binding: under.binding }).serve(Worker, caller);
+    await host.open("memory://*");
+    await using peer = await RawPeer.open("connect", host.address);
+    const tag = await peer.greet();
+    peer.send(batch(tag, call(1, "test.v1.Worker/Wait")));
+    const { callId } = await peer.record(RecordType.CALL);
+    const record = { type: RecordType.END, ...answer, callId };
+    const before = total(host.counters);
+    peer.send(batch(tag, record, record));
+    expect((await peer.record(RecordType.END, (each) => each.callId === 1)).aux).toBe(status);
+    await turns();
+    expect(peer.received.filter(({ type }) => type === RecordType.CALL)).toHaveLength(1);
+    // The second answer found no call.
+    expect(total(host.counters) - before).toBe(1);
+  });
+
   /** An answer of the host, in the words of the table. */
   function inWords({ type, aux, callId, tag }: ReceivedRecord, sessionTag: number): string {
     if (type === RecordType.WELCOME) return tag !== sessionTag && sessionTag !== 0 ? "serving anew" : "serving";

@@ -109,7 +109,6 @@ export function callbackSuite(name: string, under: TransportUnderTest): void {
       await using pair = await openWorker(under);
       await using other = new Channel(pair.host.address, { binding: under.binding });
       other.serve(Observer, {
-        ...new Watching(),
         progress: () => ({ sequence: 1000 }),
         numbers: () => [],
         hang: () => ({}),

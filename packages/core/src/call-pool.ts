@@ -11,6 +11,7 @@ import type { CallOwner, GivenCall, OwnedCall, Settle } from "./call-owner.ts";
 import type { CallStarter } from "./client.ts";
 import type { ClientMethod } from "./client-method.ts";
 import type { ClientSession } from "./client-session.ts";
+import type { Contract } from "./contract.ts";
 import { EndCounters, bindingFor, guarded, sessionTimes } from "./end.ts";
 import type { BindingChoice } from "./end.ts";
 import type { IncomingOwner } from "./incoming-calls.ts";
@@ -95,6 +96,11 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     this.#pick = sessionPicker(options.balance ?? "round-robin", this.#ends);
     this.#waiting = new WaitingCalls(this);
     this.#retries = new Retries(this.wheel, options.retry, options.retryBudget, (call) => this.#dispatch(call));
+  }
+
+  /** Error with the methods of a contract that the binding of an address cannot carry. */
+  check(contract: Contract): void {
+    for (const end of this.#ends) end.check(contract);
   }
 
   /** The address, or all of them; the real one if a wildcard was bound. */

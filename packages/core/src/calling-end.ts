@@ -2,10 +2,13 @@ import type { StackParts } from "./binding.ts";
 import type { ClientCall } from "./caller.ts";
 import { ClientSession, helloBatch, refusedText } from "./client-session.ts";
 import type { ClientSessionOwner } from "./client-session.ts";
+import { callMethods } from "./contract.ts";
+import type { Contract } from "./contract.ts";
 import { endInfo } from "./end.ts";
 import type { IncomingOwner } from "./incoming-calls.ts";
 import { maxFrameBytes, sessionParts } from "./serving-end.ts";
 import type { RpcError } from "./rpc-error.ts";
+import { checkNeeds, needsOf } from "./service-check.ts";
 import type { SessionSettings } from "./session.ts";
 import type { Attachment, AttachmentListener, Link, LinkReceiver } from "./transport.ts";
 
@@ -52,6 +55,12 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
     this.#settings = { ...settings, ...sessionParts(stack) };
     this.#owner = owner;
     this.hello = helloBatch(this.#settings, endInfo);
+  }
+
+  /** Error with the methods of a contract that the binding cannot carry. */
+  check(contract: Contract): void {
+    const needs = callMethods(contract).flatMap((method) => needsOf(contract, method));
+    checkNeeds(needs, this.#stack.transport, this.address);
   }
 
   /** The real address, once attached. */

@@ -73,10 +73,14 @@ export class Channel extends Lifecycle {
     return detached(() => this.opened());
   }
 
-  /** A typed client of a contract, TypeError for what is none. Clients are cheap, have no state of their own, and end with their channel. */
+  /**
+   * A typed client of a contract. Clients are cheap, have no state of their own, and end with their channel. TypeError
+   * for what is no contract, Error for one with methods that the binding cannot carry.
+   */
   client<Client>(contract: Contract<Client>, options: ClientOptions = {}): Client {
     checkContract(contract);
     checkOptions("client option", options, { interceptors: areFunctions });
+    this.#pool.check(contract);
     const interceptors = [...this.#interceptors, ...(options.interceptors ?? [])];
     return createClient(this.#pool, contract, interceptors) as Client;
   }

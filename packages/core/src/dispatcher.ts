@@ -10,9 +10,9 @@ import type { Lane, ThrottleOptions } from "./lane.ts";
 import type { IncomingCall, Operation, OperationTable } from "./operation.ts";
 import { RpcError, isRpcError } from "./rpc-error.ts";
 import type { Service } from "./serve-options.ts";
-import { checkService } from "./service-check.ts";
+import { checkService, needsOf } from "./service-check.ts";
+import type { MethodNeed } from "./service-check.ts";
 import { Status } from "./status.ts";
-import type { Need } from "./binding.ts";
 
 /** An error that a handler threw and that its caller did not get to see, with the id that the caller was told. */
 export interface HandlerFailure {
@@ -26,7 +26,7 @@ export class Dispatcher implements OperationTable {
   readonly #operations = new Map<string, Operation>();
   readonly #services: string[] = [];
   readonly #instances: Instances[] = [];
-  readonly #needs: { readonly path: string; readonly need: Need }[] = [];
+  readonly #needs: MethodNeed[] = [];
   readonly #admission = new Admission();
   readonly #throttle: Throttle;
   readonly #lane: Lane<IncomingCall>;
@@ -44,7 +44,7 @@ export class Dispatcher implements OperationTable {
   }
 
   /** What the methods need of a binding beyond single requests and replies. */
-  get needs(): readonly { readonly path: string; readonly need: Need }[] {
+  get needs(): readonly MethodNeed[] {
     return this.#needs;
   }
 
@@ -125,7 +125,7 @@ export class Dispatcher implements OperationTable {
     const isPlainObject = typeof handler !== "function" && serialize === "none";
     const invoke = isPlainObject ? direct(handler, member) : shared.scopes.scoped(member, serialize, serverStreams);
     const bySession = serialize === "session" || (typeof handler === "function" && options.instancing === "session");
-    this.#note(path, { streams: serverStreams || clientStreams, sessions: bySession, callbacks: !!contract.callback });
+    this.#needs.push(...needsOf(contract, method, bySession));
     return {
       path,
       descriptor: method,
@@ -134,7 +134,9 @@ export class Dispatcher implements OperationTable {
       callback: contract.callback,
       notPlain: kind !== "unary" ? "streams" : bySession ? "belongs to a session" : undefined,
       oneWay: method.options?.pattern?.case === "one_way",
-      lane: throttle ? this.#admission.lane([...shared.lane.throttles, new Throttle("the method", throttle)]) : shared.lane,
+      lane: throttle
+        ? this.#admission.lane([...shared.lane.throttles, new Throttle("the method", throttle)])
+        : shared.lane,
       onUnsendable: (error) => this.#report(error, { path, id: undefined }),
       run: this.#runner(intercepted(shared.interceptors, invoke), clientStreams, serverStreams),
     };
@@ -143,10 +145,6 @@ export class Dispatcher implements OperationTable {
   #runner(invoke: Invoke, clientStreams: boolean, serverStreams: boolean): (call: IncomingCall) => void {
     const failed = (call: IncomingCall, thrown: unknown): void => this.#failed(call, thrown);
     return serverStreams ? streamRunner(invoke, clientStreams, failed) : unaryRunner(invoke, clientStreams, failed);
-  }
-
-  #note(path: string, needs: Record<Need, boolean>): void {
-    for (const need of Object.keys(needs) as Need[]) if (needs[need]) this.#needs.push({ path, need });
   }
 
   /** What a handler threw, as the answer; only an RpcError reaches the caller as it is. */

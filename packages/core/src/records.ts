@@ -91,6 +91,8 @@ export class FrameReader extends BinaryReader {
  * record. Every length is checked before it is used; what does not fit throws WireError.
  */
 export class BatchReader {
+  /** Records that it says it has. */
+  readonly count: number;
   /** The session that the sender means; 0 before WELCOME. */
   readonly tag: number;
   type = 0;
@@ -120,7 +122,7 @@ export class BatchReader {
     this.#frames = frames;
     this.#inline = this.#body = new FrameReader(frame);
     this.#view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-    this.#left = this.#view.getUint16(2, true);
+    this.#left = this.count = this.#view.getUint16(2, true);
     this.tag = this.#view.getUint32(4, true);
   }
 

@@ -1,4 +1,4 @@
-import { closeSource, isPromiseLike, iterate } from "./stream.ts";
+import { checkResult, closeSource, isPromiseLike, iterate } from "./stream.ts";
 import type { SourceIterator, StreamSink } from "./stream.ts";
 
 /** Messages that are kept; a stream that has given more by the time its server refuses it cannot be sent elsewhere. */
@@ -75,7 +75,7 @@ export class ReplaySource {
 
   #drawn(result: Result, reader: number): Result {
     this.#pending = undefined;
-    if (result.done) this.#end = result;
+    if (checkResult(result).done) this.#end = result;
     else if (this.#kept) {
       this.#kept.push(result.value);
       if (reader === this.#reader) this.#position = this.#kept.length;

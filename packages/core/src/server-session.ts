@@ -1,6 +1,6 @@
 import { CallbackCalls } from "./callback-calls.ts";
 import type { Contract } from "./contract.ts";
-import { GoAway, Hello, Ready, Welcome } from "./gen/zerobind/v1/wire.pb.ts";
+import { GoAway, Hello, Ready, Refusal, Welcome } from "./gen/zerobind/v1/wire.pb.ts";
 import { IncomingCalls } from "./incoming-calls.ts";
 import type { IncomingOwner } from "./incoming-calls.ts";
 import { BatchWriter, RecordType, RefuseReason, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
@@ -43,7 +43,6 @@ export class ServerSession extends Session {
   #incoming!: IncomingCalls;
   #callbacks: CallbackCalls | undefined;
   #admitted = false;
-  #helloBatch: BatchReader | undefined;
 
   constructor(link: Link, settings: SessionSettings, owner: ServerSessionOwner) {
     super(link, settings);
@@ -115,6 +114,8 @@ export class ServerSession extends Session {
       case RecordType.END:
         return this.#callback(batch).receive(batch);
       case RecordType.REFUSE:
+        if (batch.callId === 0)
+          return this.hangUp(`the client refused the session: ${quoted(batch.meta(Refusal).message)}`);
         return this.#callback(batch).refused(batch);
       case RecordType.ACK:
         return this.#callback(batch).acknowledged(batch.aux);
@@ -152,9 +153,8 @@ export class ServerSession extends Session {
   }
 
   #hello(batch: BatchReader): void {
+    if (batch.count !== 1) throw new WireError("HELLO is not the only record of its batch");
     const hello = batch.meta(Hello);
-    if (batch === this.#helloBatch) throw new WireError("there was more than one HELLO in a batch");
-    this.#helloBatch = batch;
     if (this.outbox.tag !== 0) {
       this.#finish("it has said HELLO again");
       // What was not sent to the former life of the peer would be misread by the new one.

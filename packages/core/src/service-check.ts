@@ -1,6 +1,6 @@
 import { areFunctions, checkOptions, isFunction, isObject, isOneOf } from "./check.ts";
 import type { Checks } from "./check.ts";
-import { callMethods } from "./contract.ts";
+import { callMethods, methodPath } from "./contract.ts";
 import type { Contract, MethodDescriptor } from "./contract.ts";
 import type { Need, TransportElement } from "./binding.ts";
 import { throttleChecks } from "./lane.ts";
@@ -129,16 +129,29 @@ export function toService(first: unknown, second: unknown, third: ServeOptions |
   return { contract, handler: second, options: third ?? {}, members: members?.members ?? new Map<string, string>() };
 }
 
+/** Something that a method needs of a binding. */
+export interface MethodNeed {
+  readonly path: string;
+  readonly need: Need;
+}
+
+/** What a method needs of a binding beyond a single request and reply; `bySession` where its handler belongs to one. */
+export function needsOf(contract: Contract, method: MethodDescriptor, bySession = false): MethodNeed[] {
+  const needs: Need[] = [];
+  if (method.kind !== "unary") needs.push("streams");
+  if (bySession) needs.push("sessions");
+  if (contract.callback !== undefined) needs.push("callbacks");
+  return needs.map((need) => ({ path: methodPath(contract, method), need }));
+}
+
 /** Error with all methods that a transport cannot carry. */
 export function checkNeeds(
-  needs: readonly { readonly path: string; readonly need: Need }[],
+  needs: readonly MethodNeed[],
   { name, lacks = [] }: Pick<TransportElement, "name" | "lacks">,
   address: string,
 ): void {
   const unmet = needs.filter(({ need }) => lacks.includes(need));
   if (unmet.length === 0) return;
   const list = unmet.map(({ path, need }) => `${path} (${need})`).join(", ");
-  throw new Error(
-    `${address}: the ${name} transport cannot carry ${list}; use another binding, or serve them elsewhere`,
-  );
+  throw new Error(`${address}: the ${name} transport cannot carry ${list}; use another binding`);
 }

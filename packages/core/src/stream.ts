@@ -214,7 +214,8 @@ export async function pump(source: unknown, sink: StreamSink): Promise<boolean> 
   return true;
 }
 
-function checkResult(result: unknown): IteratorResult<unknown> {
+/** What a source gave; throws TypeError for what no iterator may give. */
+export function checkResult(result: unknown): IteratorResult<unknown> {
   if (typeof result === "object" && result !== null) return result as IteratorResult<unknown>;
   throw new TypeError(`next() of a stream of messages must give { done, value }, not ${typeof result}`);
 }

@@ -239,9 +239,9 @@ describe("the life of hosts and channels", () => {
   });
 
   test("a peer is only given up when it has not answered a question", async () => {
-    await using pair = await openPair(under, { channel: { pingIntervalMs: 40, pingTimeoutMs: 60 } });
+    await using pair = await openPair(under, { channel: { pingIntervalMs: 300, pingTimeoutMs: 250 } });
     await pair.client.ping({});
-    expect((await pair.client.echo({ text: "slow", delayMs: 400 })).text).toBe("slow");
+    expect((await pair.client.echo({ text: "slow", delayMs: 1000 })).text).toBe("slow");
   });
 
   test("what a contract asks for and nobody checks is refused", () => {

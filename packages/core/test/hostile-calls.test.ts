@@ -3,7 +3,7 @@ import { Status } from "@zerobind/core";
 import { CallHeader } from "../src/gen/zerobind/v1/wire.pb.ts";
 import { Flag, RecordType } from "../src/records.ts";
 import { EchoReply, EchoRequest } from "./gen/test/v1/behavior.pb.ts";
-import { againstHost, call, data, path, statusOf, unary } from "./support/hostile.ts";
+import { againstHost, call, data, fragment, leastFragment, path, statusOf, unary } from "./support/hostile.ts";
 import { batch } from "./support/raw-peer.ts";
 import type { RawRecord } from "./support/raw-peer.ts";
 
@@ -112,7 +112,7 @@ describe("a host that gets calls that are wrong", () => {
     ],
     [
       "an END in the middle of a message",
-      [call(1, path("Sum"), { flags: 0 }), data(1, Flag.MESSAGE | Flag.MORE, Uint8Array.of(8)), end],
+      [call(1, path("Sum"), { flags: 0 }), data(1, fragment, leastFragment), end],
       Status.INTERNAL,
       /cut off/,
     ],

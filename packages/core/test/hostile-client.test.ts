@@ -3,7 +3,7 @@ import { CallHeader, Refusal } from "../src/gen/zerobind/v1/wire.pb.ts";
 import type { MetadataEntry } from "../src/gen/zerobind/v1/wire.pb.ts";
 import { Flag, RecordType, RefuseReason, batchHeaderBytes } from "../src/records.ts";
 import { EchoRequest } from "./gen/test/v1/behavior.pb.ts";
-import { againstHost, call, data, path, refusal, statusOf, unary } from "./support/hostile.ts";
+import { againstHost, call, data, fragment, leastFragment, path, refusal, statusOf, unary } from "./support/hostile.ts";
 import { batch, hello } from "./support/raw-peer.ts";
 import type { RawRecord } from "./support/raw-peer.ts";
 
@@ -127,11 +127,15 @@ const malformed: [string, (tag: number) => Uint8Array[], RegExp][] = [
     },
     /must be a string/,
   ],
+  ["an empty fragment", (tag) => [batch(tag, call(1, path("Echo"), { flags: fragment }))], /less than 4096 bytes/],
   [
-    "an empty fragment",
-    (tag) => [batch(tag, call(1, path("Echo"), { flags: Flag.MESSAGE | Flag.MORE }))],
-    /fragment is empty/,
+    "a fragment of 4,095 bytes",
+    (tag) => [batch(tag, call(1, path("Echo"), { flags: fragment, body: leastFragment.subarray(1) }))],
+    /less than 4096 bytes/,
   ],
+  ["HELLO twice in a batch", () => [batch(0, hello(), hello())], /only record of its batch/],
+  ["HELLO and more", () => [batch(0, hello(), { type: RecordType.PING })], /only record of its batch/],
+  ["HELLO behind something else", () => [batch(0, { type: RecordType.PING }, hello())], /only record of its batch/],
   [
     "credit without a count",
     (tag) => [batch(tag, call(1, path("Sum"), { flags: 0 }), { type: RecordType.CREDIT, callId: 1, aux: 1 })],
@@ -142,7 +146,7 @@ const malformed: [string, (tag: number) => Uint8Array[], RegExp][] = [
     (tag) => [batch(tag, call(1, path("Sum"), { flags: 0 }), call(1, path("Sum"), { flags: 0 }))],
     /used again/,
   ],
-  ...(["WELCOME", "END", "GOAWAY", "REFUSE", "READY"] as const).map(
+  ...(["WELCOME", "END", "GOAWAY", "REFUSE", "READY", "ACK"] as const).map(
     (name): [string, (tag: number) => Uint8Array[], RegExp] => [
       `${name}, which only servers say`,
       (tag) => [batch(tag, { type: RecordType[name], callId: 1 })],
@@ -265,12 +269,35 @@ describe("a host and the sessions of a client", () => {
       peer.send(batch(tag, call(1, path("Sum"), { flags: 0 })));
       await started;
       const aborted = pair.service.next("aborted");
-      peer.send(batch(0, hello(), hello(), hello()));
+      peer.send(batch(0, hello()));
       expect(await aborted).toMatchObject({ message: expect.stringContaining("HELLO again") });
-      const newest = await peer.until(() => peer.received.findLast((record) => record.tag !== tag)?.tag);
+      const welcomed = (): number[] =>
+        peer.received.filter(({ type }) => type === RecordType.WELCOME).map((record) => record.tag);
+      await peer.until(() => welcomed().length === 2);
+      // Of greetings that come at once, only the last counts.
+      for (let life = 0; life < 3; life++) peer.send(batch(0, hello()));
+      const newest = await peer.until(() => welcomed().length === 3 && welcomed().at(-1));
+      expect(new Set(welcomed()).size).toBe(3);
       // The id of the old life is free in the new one.
       peer.send(batch(newest, call(1, ping)));
       expect((await statusOf(peer, 1)).code).toBe(0);
+    });
+  });
+
+  test("ends in silence a session that its client refuses", async () => {
+    await againstHost(async (peer, pair) => {
+      const tag = await peer.greet();
+      const started = pair.service.next("started");
+      peer.send(batch(tag, call(1, path("Sum"), { flags: 0 })));
+      await started;
+      const aborted = pair.service.next("aborted");
+      const before = peer.received.length;
+      const meta = Refusal.encode(Refusal.fromPartial({ message: "for a reason" })).finish();
+      peer.send(batch(tag, { type: RecordType.REFUSE, aux: RefuseReason.MALFORMED, meta }));
+      expect(await aborted).toMatchObject({ message: expect.stringContaining("for a reason") });
+      await peer.until(() => peer.lost > 0);
+      expect(peer.received.slice(before)).toEqual([]);
+      expect(pair.host.counters["malformed"]).toBeUndefined();
     });
   });
 

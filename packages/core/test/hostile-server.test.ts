@@ -4,11 +4,11 @@ import { DataHeader } from "../src/gen/zerobind/v1/wire.pb.ts";
 import { Flag, RecordType, RefuseReason } from "../src/records.ts";
 import { PingReply } from "./gen/test/v1/behavior.pb.ts";
 import { failureOf } from "./support/failure.ts";
-import { HostileServer, data, unary } from "./support/hostile.ts";
+import { HostileServer, call, data, fragment, leastFragment, path, unary } from "./support/hostile.ts";
 import { collect } from "./support/pair.ts";
 import { batch, welcome } from "./support/raw-peer.ts";
 import type { RawRecord } from "./support/raw-peer.ts";
-import { one, end, duringPing, trailer, text } from "./support/hostile-server.ts";
+import { end, duringPing, trailer, text } from "./support/hostile-server.ts";
 
 describe("a channel whose calls are answered wrongly", () => {
   test.each<[string, (id: number) => RawRecord[], number, RegExp]>([
@@ -35,7 +35,7 @@ describe("a channel whose calls are answered wrongly", () => {
     ],
     [
       "an end in the middle of a message",
-      (id) => [data(id, Flag.MESSAGE | Flag.MORE, one), end(id, { flags: Flag.END, body: new Uint8Array() })],
+      (id) => [data(id, fragment, leastFragment), end(id, { flags: Flag.END, body: new Uint8Array() })],
       Status.INTERNAL,
       /cut off/,
     ],
@@ -47,7 +47,7 @@ describe("a channel whose calls are answered wrongly", () => {
     ],
     [
       "fragments over the limit",
-      (id) => Array.from({ length: 60 }, () => data(id, Flag.MESSAGE | Flag.MORE, new Uint8Array(80_000))),
+      (id) => Array.from({ length: 60 }, () => data(id, fragment, new Uint8Array(80_000))),
       Status.RESOURCE_EXHAUSTED,
       /maxMessageBytes/,
     ],
@@ -93,7 +93,10 @@ describe("a channel whose calls are answered wrongly", () => {
     ["CANCEL", (callId) => [{ type: RecordType.CANCEL, callId }]],
     ["a call refused with OK", (callId) => [{ type: RecordType.REFUSE, callId, aux: 0 }]],
     ["two READY", () => [{ type: RecordType.READY }, { type: RecordType.READY }]],
-    ["an empty fragment", (id) => [data(id, Flag.MESSAGE | Flag.MORE)]],
+    ["an empty fragment", (id) => [data(id, fragment)]],
+    ["a fragment of 4,095 bytes", (id) => [data(id, fragment, leastFragment.subarray(1))]],
+    ["CALL with an id of its own", (id) => [call(id, path("Ping"))]],
+    ["CANCEL of a call that it has not made", (id) => [{ type: RecordType.CANCEL, callId: id + 2 }]],
     ["credit without a count", (callId) => [{ type: RecordType.CREDIT, callId, aux: 1 }]],
     ["meta that is nothing", (id) => [end(id, { meta: Uint8Array.of(255, 255) })]],
     ["a reserved key", (id) => [end(id, { meta: trailer(text("zb-x", "")) })]],
@@ -186,11 +189,7 @@ describe("a channel whose calls are answered wrongly", () => {
     await using server = await HostileServer.open();
     await server.greet();
     const { id, outcome } = await server.begun((client) => client.count({ count: 9 }));
-    server.send(
-      data(id),
-      data(id, Flag.MESSAGE | Flag.MORE, one),
-      end(id, { flags: Flag.END, body: new Uint8Array() }),
-    );
+    server.send(data(id), data(id, fragment, leastFragment), end(id, { flags: Flag.END, body: new Uint8Array() }));
     const failure = failureOf(collect(outcome));
     expect(await failure).toMatchObject({ code: Status.INTERNAL, message: expect.stringContaining("cut off") });
     await server.politely();

@@ -147,7 +147,7 @@ describe("a class as a handler", () => {
     expect(() => host.serve(Behavior, WithFields as never)).toThrow(/has no method echo.*write methods/);
     expect(() => host.serve(Behavior, new Counting(), { instancing: "call" })).toThrow(/instancing is for classes/);
     expect(() => host.serve(Behavior, Counting, { instancing: "often" as never })).toThrow(
-      'instancing must be one of single, session, call, not "often"',
+      'instancing must be "single" or "session" or "call", not "often"',
     );
     expect(() => host.serve(Behavior, Counting, { methods: { pong: {} } })).toThrow("has no method pong");
     expect(() => host.serve(Counting)).toThrow("Counting has no @service(contract)");
@@ -159,6 +159,10 @@ describe("a class as a handler", () => {
     const plain: TransportElement = { ...memory(), name: "single-request", lacks: ["streams", "sessions"] };
     const host = new ServiceHost({ binding: binding(plain) });
     host.serve(Behavior, Counting, { methods: { ping: { serialize: "session" } } });
+    const channel = new Channel("memory://nowhere", { binding: binding(plain) });
+    expect(() => channel.client(Behavior)).toThrow(
+      /cannot carry test\.v1\.Behavior\/Count \(streams\), .*Relay \(streams\);/,
+    );
     await expect(host.open("memory://*")).rejects.toThrow(
       /^memory:\/\/\*: the single-request transport cannot carry test\.v1\.Behavior\/Count \(streams\), .*Sum \(streams\), .*Relay \(streams\), test\.v1\.Behavior\/Ping \(sessions\)/,
     );

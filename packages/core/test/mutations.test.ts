@@ -27,15 +27,18 @@ function feed(link: DirectLink, says: readonly Uint8Array[][], index: number, ra
   link.receive(mutated(frame!, other, random), ...attachments);
 }
 
-/** Unhandled rejections and exceptions while something runs. */
+/** Unhandled rejections and exceptions while something runs. Errors have few lines of stack, which take time to find. */
 async function strayErrors(run: () => Promise<void>): Promise<unknown[]> {
   const errors: unknown[] = [];
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 3;
   const note = (error: unknown): void => void errors.push(error);
   process.on("unhandledRejection", note).on("uncaughtException", note);
   try {
     await run();
     await new Promise(setImmediate);
   } finally {
+    Error.stackTraceLimit = stackTraceLimit;
     process.off("unhandledRejection", note).off("uncaughtException", note);
   }
   return errors;

@@ -14,8 +14,8 @@ import {
 } from "@zerobind/core";
 import type { StatusCode } from "@zerobind/core";
 import { CallHeader, EndHeader } from "../src/gen/zerobind/v1/wire.pb.ts";
-import { Flag, RecordType } from "../src/records.ts";
-import { Fragments } from "../src/fragments.ts";
+import { BatchReader, Flag, RecordType } from "../src/records.ts";
+import { Joiner } from "../src/joiner.ts";
 import { EchoReply, EchoRequest } from "./gen/test/v1/behavior.pb.ts";
 import { Behavior } from "./gen/test/v1/behavior.rpc.ts";
 import { BehaviorService } from "./support/behavior-handler.ts";
@@ -119,20 +119,38 @@ describe("what goes over the wire comes back as it was", () => {
 });
 
 describe("fragments", () => {
+  /** Sizes of fragments that are not the last. */
+  const cut = fc.integer({ min: 4096, max: 6000 });
+
   test("are joined to what was cut", () => {
+    const piece = fc.record({ size: cut, byte: fc.nat(255), attached: fc.boolean() });
     fc.assert(
-      fc.property(fc.array(fc.uint8Array({ maxLength: 200 }), { minLength: 1, maxLength: 30 }), (pieces) => {
-        const fragments = new Fragments();
-        for (const piece of pieces) fragments.add(piece);
-        expect([...fragments.joined()]).toEqual(pieces.flatMap((piece) => [...piece]));
-        expect(fragments.byteLength).toBe(fragments.joined().byteLength);
+      fc.property(fc.array(piece, { maxLength: 12 }), fc.integer({ min: 1, max: 5000 }), (pieces, lastSize) => {
+        const joiner = new Joiner();
+        const bodies = pieces.map(({ size, byte }) => new Uint8Array(size).fill(byte));
+        bodies.push(new Uint8Array(lastSize).fill(7));
+        for (const [index, body] of bodies.entries()) {
+          const isLast = index === pieces.length;
+          const isAttached = !isLast && pieces[index]!.attached;
+          const flags = Flag.MESSAGE | (isLast ? 0 : Flag.MORE) | (isAttached ? Flag.ATTACHED : 0);
+          const frame = batch(7, data(1, flags, isAttached ? undefined : body));
+          const reader = new BatchReader(isAttached ? [frame, body] : [frame]);
+          expect(reader.next()).toBe(true);
+          joiner.add(reader);
+          // What came in line is no longer where it came.
+          frame.fill(255);
+        }
+        expect(joiner.bytes).toBe(bodies.reduce((sum, { length }) => sum + length, 0));
+        expect(Buffer.compare(joiner.joined(), Buffer.concat(bodies))).toBe(0);
       }),
     );
   });
 
   const part = fc.record({
-    text: fc.string({ unit: "binary", maxLength: 200 }),
-    cuts: fc.array(fc.integer({ min: 1, max: 60 }), { maxLength: 20 }),
+    text: fc
+      .tuple(fc.string({ unit: "binary", maxLength: 200 }), fc.integer({ min: 1, max: 200 }))
+      .map(([once, times]) => once.repeat(times)),
+    cuts: fc.array(cut, { maxLength: 20 }),
     attached: fc.array(fc.boolean(), { minLength: 1, maxLength: 5 }),
   });
 

@@ -24,8 +24,12 @@ export class BehaviorService implements BehaviorHandler {
       if (key === "echo-header") context.setHeader({ "echo-header": value });
       if (key === "echo-trailer-bin") context.setTrailer({ "echo-trailer-bin": value });
     }
-    if (delayMs > 0) await delay(delayMs, undefined, { signal: context.signal });
-    return { text, data };
+    try {
+      if (delayMs > 0) await delay(delayMs, undefined, { signal: context.signal });
+      return { text, data };
+    } finally {
+      this.events.emit("left", "echo");
+    }
   }
 
   async *count({ count, intervalMs, failAfter }: Parameters<BehaviorHandler["count"]>[0], context: OperationContext) {

@@ -15,6 +15,9 @@ import type { RawRecord } from "./raw-peer.ts";
 
 export const under: TransportUnderTest = { binding: binding(memory()), address: () => "memory://*" };
 export const unary: number = Flag.END | Flag.MESSAGE;
+/** Flags of a fragment that is not the last, and the least that it may have. */
+export const fragment: number = Flag.MESSAGE | Flag.MORE;
+export const leastFragment = new Uint8Array(4096);
 
 /** The path of a method of Behavior. */
 export function path(method: string): string {
@@ -68,7 +71,7 @@ export async function againstHost(
   expect(pair.failures).toEqual([]);
 }
 
-/** A server that keeps to no rule, and a real channel to it. */
+/** A server that keeps to no rule, and a real channel to it, which tries nothing again unless its options say so. */
 export class HostileServer implements AsyncDisposable {
   readonly peer: RawPeer;
   readonly channel: Channel;
@@ -82,7 +85,13 @@ export class HostileServer implements AsyncDisposable {
   private constructor(peer: RawPeer, options: Omit<ChannelOptions, "binding">) {
     this.peer = peer;
     const onTrouble = (problem: string): void => void this.troubles.push(problem);
-    this.channel = new Channel(peer.address, { binding: under.binding, connectTimeoutMs: 2000, onTrouble, ...options });
+    this.channel = new Channel(peer.address, {
+      binding: under.binding,
+      connectTimeoutMs: 2000,
+      retry: false,
+      onTrouble,
+      ...options,
+    });
     this.client = this.channel.client(Behavior);
   }
 

@@ -76,6 +76,8 @@ interface PeerState {
   readonly links: Link[];
   readonly received: ReceivedRecord[];
   lost: number;
+  /** The session for which all that comes is granted anew; 0: nothing is. */
+  granting: number;
   changed: () => void;
 }
 
@@ -83,6 +85,8 @@ function watchLink(state: PeerState): LinkReceiver {
   return {
     receive(frames) {
       for (const record of recordsOf(frames)) state.received.push(record);
+      const aux = frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
+      if (state.granting !== 0) state.links.at(-1)!.send([batch(state.granting, { type: RecordType.CREDIT, aux })]);
       state.changed();
     },
     lost() {
@@ -105,7 +109,7 @@ export class RawPeer implements AsyncDisposable {
   }
 
   static async open(mode: "bind" | "connect", address: string): Promise<RawPeer> {
-    const state: PeerState = { links: [], received: [], lost: 0, changed: () => undefined };
+    const state: PeerState = { links: [], received: [], lost: 0, granting: 0, changed: () => undefined };
     const listener = {
       accept(link: Link) {
         state.links.push(link);
@@ -139,6 +143,11 @@ export class RawPeer implements AsyncDisposable {
   /** Sends frames on a link, counted from the first. */
   sendOn(index: number, ...frames: Uint8Array[]): void {
     this.#state.links.at(index)!.send(frames);
+  }
+
+  /** From now on grants anew whatever comes, as soon as it comes. */
+  grantAll(tag: number): void {
+    this.#state.granting = tag;
   }
 
   /** Makes whoever waits look again. */

@@ -5,6 +5,12 @@ import { Flag, RecordType } from "../../src/records.ts";
 import { recordsOf } from "./raw-peer.ts";
 import type { ReceivedRecord } from "./raw-peer.ts";
 
+/** Records that need the session's credit. */
+const credited: ReadonlySet<number> = new Set([RecordType.CALL, RecordType.DATA, RecordType.END]);
+/** Fragments that are not the last have at least so many bytes, and so many messages may be under way in them. */
+const leastBytes = 4096;
+const mostPartial = 8;
+
 /** What one end may still say of one call. */
 interface Line {
   messages: number;
@@ -17,15 +23,21 @@ interface Line {
 
 /**
  * Watches what one end says, knowing only what that end has been told so far, and notes each breach of the protocol:
- * messages and attachments without credit, calls beyond the limit, fragments of the wrong size, words after the end.
+ * messages and batches without credit, credit for what was not read, calls beyond the limit, fragments of the wrong size
+ * or of too many messages, words after the end.
  */
 export class Referee {
   readonly faults: string[] = [];
   /** Records that went out, by type. */
   readonly seen = new Map<number, number>();
+  /** How often the session's credit was used up, and the most messages that were under way in fragments. */
+  exhausted = 0;
+  mostPartial = 0;
   readonly #calls = new Map<number, Line>();
   #limits: Limits = defaultLimits;
+  /** What the session may still send, and what it has read and not granted anew; counted from WELCOME on. */
   #sessionBytes = Infinity;
+  #readBytes = 0;
   #tag = 0;
 
   /** A transport whose every link has a referee on either end. */
@@ -37,11 +49,19 @@ export class Referee {
   }
 
   outgoing(frames: readonly Uint8Array[]): void {
-    for (const record of recordsOf(frames)) this.#said(record);
+    const creditBytes = this.#sessionBytes;
+    for (const record of recordsOf(frames)) {
+      this.#said(record);
+      if (credited.has(record.type) && creditBytes <= 0)
+        this.#fault(record, `is sent with ${creditBytes} bytes of credit`);
+    }
+    if (this.#tag !== 0) this.#sessionBytes -= sizeOf(frames);
+    if (creditBytes > 0 && this.#sessionBytes <= 0) this.exhausted += 1;
   }
 
   incoming(frames: readonly Uint8Array[]): void {
     for (const record of recordsOf(frames)) this.#heard(record);
+    if (this.#tag !== 0) this.#readBytes += sizeOf(frames);
   }
 
   #heard({ type, callId, aux, meta, tag }: ReceivedRecord): void {
@@ -51,17 +71,18 @@ export class Referee {
       this.#meets(limits, maxConcurrentCalls);
       this.#tag = tag;
     } else if (type === RecordType.CALL) this.#calls.set(callId, this.#line());
-    else if (type === RecordType.CREDIT && callId === 0) this.#sessionBytes += aux;
+    else if (type === RecordType.CREDIT && callId === 0)
+      this.#sessionBytes = Math.min(this.#sessionBytes + aux, this.#limits.sessionWindowBytes);
     else if (type === RecordType.CREDIT) {
       const line = this.#calls.get(callId);
       if (!line) return;
       line.messages += new DataView(meta.buffer, meta.byteOffset).getUint32(0, true);
       line.bytes += aux;
-    } else if (type === RecordType.END || type === RecordType.REFUSE) this.#over(callId);
+    } else if (type === RecordType.END || type === RecordType.REFUSE || type === RecordType.CANCEL) this.#over(callId);
   }
 
   #said(record: ReceivedRecord): void {
-    const { type, callId, tag, flags } = record;
+    const { type, callId, tag, flags, aux } = record;
     this.seen.set(type, (this.seen.get(type) ?? 0) + 1);
     if (type === RecordType.HELLO) return;
     if (type === RecordType.WELCOME) this.#tag = tag;
@@ -75,6 +96,10 @@ export class Referee {
       if ((flags & Flag.ONEWAY) !== 0) this.#over(callId);
     }
     if ((flags & Flag.ATTACHED) !== 0) this.#attached(record);
+    if (type === RecordType.CREDIT && callId === 0) {
+      if (aux > this.#readBytes) this.#fault(record, `grants ${aux} bytes of ${this.#readBytes} that were read`);
+      this.#readBytes -= aux;
+    }
     if (callId === 0) return;
     const line = this.#calls.get(callId);
     if (!line) return this.#fault(record, "is of no call");
@@ -90,8 +115,11 @@ export class Referee {
         this.#fault(record, `begins a message with credit for ${line.messages} messages, ${line.bytes} bytes`);
       const bytes = (line.partial ?? 0) + body.byteLength;
       if ((flags & Flag.MORE) !== 0) {
-        if (body.byteLength === 0) this.#fault(record, "is an empty fragment");
+        if (body.byteLength < leastBytes) this.#fault(record, `is a fragment of ${body.byteLength} bytes`);
         line.partial = bytes;
+        const partial = [...this.#calls.values()].filter((each) => each.partial !== undefined && !each.over).length;
+        this.mostPartial = Math.max(this.mostPartial, partial);
+        if (partial > mostPartial) this.#fault(record, `is of one of ${partial} messages under way in fragments`);
       } else {
         line.partial = undefined;
         // The message of a CALL, and that of an END, have no credit and need none.
@@ -111,9 +139,7 @@ export class Referee {
 
   #attached(record: ReceivedRecord): void {
     const { byteLength } = record.body;
-    if (this.#sessionBytes <= 0) this.#fault(record, `is attached with ${this.#sessionBytes} bytes of credit`);
-    this.#sessionBytes -= byteLength;
-    const most = Math.max(this.#limits.maxFragmentBytes, 4096);
+    const most = Math.max(this.#limits.maxFragmentBytes, leastBytes);
     if (byteLength > most) this.#fault(record, `has a fragment of ${byteLength} bytes, more than ${most}`);
   }
 
@@ -137,6 +163,10 @@ export class Referee {
   #fault({ type, callId }: ReceivedRecord, why: string): void {
     this.faults.push(`record of type ${type}, call ${callId}, ${why}`);
   }
+}
+
+function sizeOf(frames: readonly Uint8Array[]): number {
+  return frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 function watched(listener: AttachmentListener, referees: Referee[]): AttachmentListener {

@@ -68,8 +68,8 @@ describe("a host that gets calls that are wrong", () => {
   });
 
   test.each<[string, RawRecord[], number, RegExp]>([
-    ["no request", [call(1, ping, { flags: 0 }), end], Status.INTERNAL, /none came/],
-    ["two requests", [call(1, ping, { flags: Flag.MESSAGE }), data(1), end], Status.INTERNAL, /more than one/],
+    ["no request", [call(1, ping, { flags: 0 }), end], Status.UNIMPLEMENTED, /none came/],
+    ["two requests", [call(1, ping, { flags: Flag.MESSAGE }), data(1), end], Status.UNIMPLEMENTED, /more than one/],
     ["a request that is cut off", [call(1, ping, { body: Uint8Array.of(8) })], Status.INTERNAL, /cannot be decoded/],
     ["a request that is nothing", [call(1, ping, { body: Uint8Array.of(255) })], Status.INTERNAL, /cannot be decoded/],
     [

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { Status } from "@zerobind/core";
+import type { StatusCode } from "@zerobind/core";
 import { CallHeader } from "../src/gen/zerobind/v1/wire.pb.ts";
 import { Flag, RecordType, RefuseReason } from "../src/records.ts";
 import { growthOf } from "./support/heap.ts";
@@ -32,15 +33,16 @@ describe("a host that is flooded", () => {
         const heavy = CallHeader.encode(CallHeader.fromPartial({ path: path("Ping"), metadata })).finish();
         const item = data(5);
         const open = [7, 9, 11, 13].map((id) => call(id, path("Sum"), { flags: 0 }));
-        const offences: [number, RawRecord[], string][] = [
-          [1, [call(1, "", { meta: heavy })], "maxMetadataBytes"],
-          [3, [call(3, path("Ping"), { body: new Uint8Array(1001) })], "maxMessageBytes"],
-          [5, [call(5, path("Relay"), { flags: 0 }), ...Array.from({ length: 50 }, () => item)], "granted"],
-          [13, open, "maxConcurrentCalls"],
+        const { INTERNAL, RESOURCE_EXHAUSTED } = Status;
+        const offences: [number, RawRecord[], string, StatusCode][] = [
+          [1, [call(1, "", { meta: heavy })], "maxMetadataBytes", RESOURCE_EXHAUSTED],
+          [3, [call(3, path("Ping"), { body: new Uint8Array(1001) })], "maxMessageBytes", RESOURCE_EXHAUSTED],
+          [5, [call(5, path("Relay"), { flags: 0 }), ...Array.from({ length: 50 }, () => item)], "granted", INTERNAL],
+          [13, open, "maxConcurrentCalls", RESOURCE_EXHAUSTED],
         ];
-        for (const [id, records, why] of offences) {
+        for (const [id, records, why, code] of offences) {
           peer.send(batch(tag, ...records));
-          const expected = { code: Status.RESOURCE_EXHAUSTED, message: expect.stringContaining(why) };
+          const expected = { code, message: expect.stringContaining(why) };
           expect(await statusOf(peer, id)).toEqual(expected);
         }
       },

@@ -188,8 +188,8 @@ describe("a status that the library generates, as the caller sees it", () => {
       (id) => [{ ...data(id), type: RecordType.END, flags: Flag.END | Flag.MESSAGE, body: Uint8Array.of(255) }],
       Status.INTERNAL,
     ],
-    ["there are two replies", (id) => [data(id), data(id)], Status.INTERNAL],
-    ["there is no reply", (callId) => [{ type: RecordType.END, flags: Flag.END, callId }], Status.INTERNAL],
+    ["there are two replies", (id) => [data(id), data(id)], Status.UNIMPLEMENTED],
+    ["there is no reply", (callId) => [{ type: RecordType.END, flags: Flag.END, callId }], Status.UNIMPLEMENTED],
     ["the status is none", (callId) => [{ type: RecordType.END, flags: Flag.END, callId, aux: 99 }], Status.UNKNOWN],
     [
       "the server refuses the call for want of something",
@@ -213,13 +213,13 @@ describe("a status that the library generates, as the server sends it", () => {
   test.each<[string, RawRecord[], StatusCode]>([
     ["the method is not there", [call(1, path("Nothing"))], Status.UNIMPLEMENTED],
     ["the request cannot be decoded", [call(1, ping, { body: Uint8Array.of(255) })], Status.INTERNAL],
-    ["there is no request", [call(1, ping, { flags: Flag.END })], Status.INTERNAL],
-    ["there are two requests", [call(1, ping, { flags: Flag.MESSAGE }), data(1)], Status.INTERNAL],
+    ["there is no request", [call(1, ping, { flags: Flag.END })], Status.UNIMPLEMENTED],
+    ["there are two requests", [call(1, ping, { flags: Flag.MESSAGE }), data(1)], Status.UNIMPLEMENTED],
     ["the request is over the limit", [call(1, ping, { body: new Uint8Array(2000) })], Status.RESOURCE_EXHAUSTED],
     [
       "the caller sends beyond its window",
       [call(1, path("Relay"), { flags: 0 }), ...Array.from({ length: 40 }, () => data(1))],
-      Status.RESOURCE_EXHAUSTED,
+      Status.INTERNAL,
     ],
     ["too many calls are open", [3, 5, 1].map((id) => call(id, path("Sum"), { flags: 0 })), Status.RESOURCE_EXHAUSTED],
   ])("%s", async (_name, records, code) => {

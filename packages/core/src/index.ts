@@ -10,7 +10,7 @@ export { partial } from "./service-check.ts";
 export type { HandlerFailure } from "./dispatcher.ts";
 export type { ThrottleOptions } from "./lane.ts";
 export type { HandlerClass, Instancing, MethodServeOptions, Serialize, ServeOptions } from "./serve-options.ts";
-export { RpcError, errorDetail } from "./rpc-error.ts";
+export { RpcError, errorDetail, fault } from "./rpc-error.ts";
 export type { ErrorDetail, RpcErrorOptions } from "./rpc-error.ts";
 export { Status, statusName } from "./status.ts";
 export type { StatusCode, StatusName } from "./status.ts";

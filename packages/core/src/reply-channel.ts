@@ -1,3 +1,4 @@
+import { Admission } from "./admission.ts";
 import type { BindingLike } from "./binding.ts";
 import type { MethodDescriptor } from "./contract.ts";
 import { checkOptions, isCount, isOneOf } from "./check.ts";
@@ -117,6 +118,8 @@ export class ReplyChannel extends Lifecycle implements AsyncIterable<RequestCont
   readonly #counters = new EndCounters();
   readonly #wanted: string;
   readonly #options: ReplyChannelOptions;
+  readonly #admission = new Admission();
+  readonly #lane = this.#admission.lane([]);
   readonly #queue: RequestContext[] = [];
   /** Requests that nobody has received yet, those included whose first message is still on its way. */
   #undelivered = 0;
@@ -212,10 +215,10 @@ export class ReplyChannel extends Lifecycle implements AsyncIterable<RequestCont
       services: [],
       resolve: (path) => this.#operation(path),
       admit: () => this.#admit(),
-      enter: (call) => call.operation.run(call),
-      relieved: () => undefined,
+      enter: (call) => this.#admission.enter(call),
+      relieved: () => this.#admission.relieved(),
       // Only what waits is limited, not what runs.
-      released: () => undefined,
+      released: (call) => this.#admission.leave(call),
       dropped: (path, error) =>
         guarded(this.#options.onTrouble)(`a one-way call of ${path} was dropped: ${error.message}`),
     };
@@ -238,7 +241,7 @@ export class ReplyChannel extends Lifecycle implements AsyncIterable<RequestCont
       oneWay: false,
       callback: undefined,
       notPlain: undefined,
-      lane: undefined,
+      lane: this.#lane,
       run: (call) => {
         if (call instanceof ServerCall) void this.#receive(call);
       },

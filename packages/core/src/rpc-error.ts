@@ -107,3 +107,17 @@ export function isRpcError(thrown: unknown): thrown is RpcError {
     return false;
   }
 }
+
+/**
+ * A typed fault: the status with a message as its detail, for a handler to throw.
+ * `throw fault(Status.NOT_FOUND, BookMissing, { isbn }, "no such book")`; callers find it by `error.detail(BookMissing)`.
+ * Name its type in the proto (`option (zerobind.v1.operation) = { faults: [...] }`), so that callers know of it.
+ */
+export function fault<T>(
+  code: StatusCode,
+  type: MessageType<T>,
+  init: MessageInit<T>,
+  message: string = type.$type,
+): RpcError {
+  return new RpcError(code, message, { details: [errorDetail(type, init)] });
+}

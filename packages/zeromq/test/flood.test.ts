@@ -62,7 +62,8 @@ test.each([
     });
     const [answered, bytes] = await grown();
     expect(answered).toBeGreaterThan(60);
-    expect(bytes! / mebibyte).toBeLessThan(280);
+    // Eight times maxHeldBytes for calls that had begun, and what is under way.
+    expect(bytes! / mebibyte).toBeLessThan(640);
   },
 );
 

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import { RpcError, Status, errorDetail } from "@zerobind/core";
+import { RpcError, Status, fault } from "@zerobind/core";
 import type { OperationContext, StatusCode } from "@zerobind/core";
 import { FailReason } from "../gen/test/v1/behavior.pb.ts";
 import type { BehaviorHandler } from "../gen/test/v1/behavior.rpc.ts";
@@ -65,8 +65,8 @@ export class BehaviorService implements BehaviorHandler {
 
   fail({ code, message, reason }: Parameters<BehaviorHandler["fail"]>[0]): never {
     if (code === 0) throw new Error(message);
-    const details = reason === "" ? [] : [errorDetail(FailReason, { reason })];
-    throw new RpcError(code as StatusCode, message, { details, trailer: undefined });
+    if (reason !== "") throw fault(code as StatusCode, FailReason, { reason }, message);
+    throw new RpcError(code as StatusCode, message);
   }
 
   notify({ text, failWith }: Parameters<BehaviorHandler["notify"]>[0]): void {

@@ -5,7 +5,7 @@ import { PingReply } from "../gen/test/v1/behavior.pb.ts";
 import { HostileServer, unary } from "./hostile.ts";
 import type { RawRecord } from "./raw-peer.ts";
 
-export const one: Uint8Array = PingReply.encode({ sequence: 1 }).finish();
+const one: Uint8Array = PingReply.encode({ sequence: 1 }).finish();
 
 /** An END with a reply, but for what a test changes. */
 export function end(callId: number, changes: Partial<RawRecord> = {}): RawRecord {

@@ -56,7 +56,7 @@ export class OpenGreeter implements AsyncDisposable {
 }
 
 function greet({ name }: JsonObject) {
-  return { text: `Hello, ${String(name)}` };
+  return { text: `Hello, ${name as string}` };
 }
 
 async function* countdown({ from }: JsonObject, { signal }: OperationContext) {

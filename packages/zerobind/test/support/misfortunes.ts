@@ -1,3 +1,4 @@
+import { EventEmitter } from "node:events";
 import { Channel, RpcError, ServiceHost, Status, binding, errorDetail, zeromq } from "zerobind";
 import type { ChannelOptions, ServiceHostOptions } from "zerobind";
 import { RetryInfo } from "zerobind/google";
@@ -58,14 +59,14 @@ async function greetAnd(
 
 /** Greets, and the connection is lost each time that the handler runs. */
 async function cutCable(contract: DynamicContract, called: DynamicContract, channelOptions: ChannelOptions = {}) {
-  let cut!: () => void;
+  const entered = new EventEmitter();
   const sayHello = (_request: unknown, { signal }: { signal: AbortSignal }) => {
-    cut();
+    entered.emit("entered");
     return aborted(signal);
   };
   await using greeter = await OpenGreeter.open({ contract, sayHello });
   await using cable = await Cable.to(greeter.host.address);
-  cut = () => cable.cut();
+  entered.on("entered", () => cable.cut());
   await using channel = new Channel(cable.address, { drainTimeoutMs: 0, ...channelOptions });
   return await channel.client(called)["sayHello"]!(ada);
 }

@@ -30,12 +30,12 @@ describe("errors print as docs/semantics.md shows them", () => {
     expect([...printed.keys()].toSorted()).toEqual(Object.keys(misfortunes).toSorted());
   });
 
-  test.each([...printed])("%s", async (name, text) => {
+  test.each([...printed])("%s", async (name, forms) => {
     const outcome = await misfortunes[name]!(greeter).then(
       (value) => `no error, but ${JSON.stringify(value)}`,
       (error: unknown) => String(error),
     );
-    expect(normalised(outcome)).toBe(normalised(text));
+    expect(forms.map(normalised)).toContain(normalised(outcome));
   });
 });
 

@@ -83,12 +83,8 @@ export function normalised(text: string): string {
     .trim();
 }
 
-/** The errors of the page by name. */
-export function printedErrors(): ReadonlyMap<string, string> {
-  return new Map(
-    [...page.matchAll(/^\*\*([^*\n]+)\*\*: [^\n]+\n\n```text\n(.*?)\n```$/gms)].map(([, name = "", text = ""]) => [
-      name,
-      text,
-    ]),
-  );
+/** The errors of the page by name; some come in one of several forms. */
+export function printedErrors(): ReadonlyMap<string, readonly string[]> {
+  const found = page.matchAll(/^\*\*([^*\n]+)\*\*: (?:[^\n]+\n)+\n```text\n(.*?)\n```$/gms);
+  return new Map([...found].map(([, name = "", text = ""]) => [name, text.split("\nor\n")]));
 }

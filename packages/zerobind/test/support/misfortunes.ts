@@ -86,6 +86,8 @@ async function greetThrough(contract: DynamicContract, end: (controller: AbortCo
       return asked;
     },
   });
+  // Both are connected before the time begins to run.
+  for (const { client } of [back, front]) await client["countdown"]!({ from: 0 }).next();
   const controller = new AbortController();
   front.client["sayHello"]!(ada, { signal: controller.signal, ...callOptions }).catch(() => undefined);
   await entered;
@@ -109,8 +111,8 @@ const full = { maxConcurrentCalls: 1, maxQueuedCalls: 0 };
 
 /** What can go wrong, by the names that docs/semantics.md has for it; each ends in the error that it prints. */
 export const misfortunes: Readonly<Record<string, Misfortune>> = {
-  "nobody there": (contract) => greetNobody(contract, { connectTimeoutMs: 200 }),
-  "nobody there, waiting for ready": (contract) => greetNobody(contract, {}, { waitForReady: true, timeoutMs: 200 }),
+  "nobody there": (contract) => greetNobody(contract, { connectTimeoutMs: 500 }),
+  "nobody there, waiting for ready": (contract) => greetNobody(contract, {}, { waitForReady: true, timeoutMs: 500 }),
   "too many waiting": (contract) => greetNobody(contract, { maxQueuedCalls: 0 }),
 
   "scheme misspelt": () => attempt(() => new Channel("tpc://127.0.0.1:5555")),
@@ -153,7 +155,7 @@ export const misfortunes: Readonly<Record<string, Misfortune>> = {
     greetBusy(contract, { host: { limits: { maxConcurrentCalls: 1 } } }, { timeoutMs: 50 }),
   "deadline, waiting at the server": (contract) =>
     greetBusy(contract, { host: { maxConcurrentCalls: 1 } }, { timeoutMs: 50 }),
-  "deadline of the parent": (contract) => greetThrough(contract, () => undefined, { timeoutMs: 50 }),
+  "deadline of the parent": (contract) => greetThrough(contract, () => undefined, { timeoutMs: 200 }),
 
   "request too large": (contract) =>
     greetOnce({ contract, host: { limits: { maxMessageBytes: 1000 } } }, { name: "x".repeat(2000) }),
@@ -185,7 +187,7 @@ export const misfortunes: Readonly<Record<string, Misfortune>> = {
   "too many sessions": async (contract) => {
     await using greeter = await OpenGreeter.open({ contract, host: { maxSessions: 1 } });
     await greeter.client["sayHello"]!(ada);
-    await using second = new Channel(greeter.host.address, { connectTimeoutMs: 200 });
+    await using second = new Channel(greeter.host.address, { connectTimeoutMs: 500 });
     return await second.client(contract)["sayHello"]!(ada);
   },
 
@@ -237,6 +239,6 @@ export const misfortunes: Readonly<Record<string, Misfortune>> = {
         },
       },
       ada,
-      { timeoutMs: 1_000 },
+      { timeoutMs: 10_000 },
     ),
 };

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, connect } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -12,9 +12,14 @@ const readme = readFileSync(join(import.meta.dirname, "../../../../README.md"), 
 /** The greeter of the README. */
 export async function readGreeter(): Promise<DynamicContract> {
   const [, proto = ""] = /```proto\n(.*?)```/s.exec(readme) ?? [];
-  const path = join(mkdtempSync(join(tmpdir(), "zerobind-greeter-")), "greeter.proto");
-  writeFileSync(path, proto);
-  return loadContract(path, "greeter.v1.Greeter");
+  const folder = mkdtempSync(join(tmpdir(), "zerobind-greeter-"));
+  try {
+    const path = join(folder, "greeter.proto");
+    writeFileSync(path, proto);
+    return await loadContract(path, "greeter.v1.Greeter");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 type SayHello = (request: JsonObject, context: OperationContext) => unknown;

@@ -64,8 +64,8 @@ export function unsendable(where: Where, thrown: unknown, problem: RpcError): Rp
 /** The source of the call's requests threw; an RpcError stays as it is. */
 export function sourceFailed(where: Where, thrown: unknown): RpcError {
   if (isRpcError(thrown)) return thrown;
-  const { message } = RpcError.from(thrown);
-  return new RpcError(Status.UNKNOWN, `${where}: the source of its requests threw: ${message}`, { cause: thrown });
+  const { code, message } = RpcError.from(thrown);
+  return new RpcError(code, `${where}: the source of its requests threw: ${message}`, { cause: thrown });
 }
 
 /** The channel was closed, and the call was still open. */

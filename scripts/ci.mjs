@@ -9,7 +9,7 @@ import { npxEnv, spawn } from "./tools.mjs";
 const systemPackages = ["protobuf-compiler", "libprotobuf-dev", "python3-zmq", "python3-protobuf"];
 
 /** After this the remaining steps fail at once, so that the totals are printed whatever happens. */
-const minutesForAll = 14;
+const minutesForAll = 17;
 
 const results = mkdtempSync(join(tmpdir(), "zerobind-ci-"));
 const totals = { passed: 0, failed: 0, skipped: 0 };
@@ -84,10 +84,16 @@ function installSystemPackages() {
  */
 function onNode(version) {
   return (minutes, args) => {
-    const script = `node --version && node scripts/run.mjs test --forceExit ${args.join(" ")}`;
+    const script = `node --version && node scripts/run.mjs test --forceExit ${[...args, ...onceEnough].map((arg) => `'${arg}'`).join(" ")}`;
     return run(minutes, "npx", "-y", "-p", `node@${version}`, "-c", script);
   };
 }
+
+/** Scenarios of the fault suite that take little time; `npm run faults` alone runs all of them. */
+const quickFaults = ["server-killed", "client-killed", "restart-in-turn", "cycles", "--transport", "tcp"];
+
+/** What only takes long, and does not depend on the version of Node. */
+const onceEnough = ["--testPathIgnorePatterns", "mutations|endings|flood|stream-memory|slow-link|guide|node_modules"];
 
 const coverage = ["--coverage", "--coverageReporters=text"];
 
@@ -100,6 +106,7 @@ task("build", 3, "build");
 tests("test", 5, (minutes, args) => run(minutes, "npm", "test", "--", ...coverage, ...args));
 command("demo", 2, "npm", "run", "demo");
 command("interop", 3, "npm", "run", "interop");
+task("faults", 4, "faults", ...quickFaults);
 task("packed packages", 5, "pack-smoke");
 tests("test on Node 22", 5, onNode(22));
 tests("test on Node 24", 5, onNode(24));

@@ -5,7 +5,7 @@ import type { Contract, MethodDescriptor } from "./contract.ts";
 import type { Need, TransportElement } from "./binding.ts";
 import { throttleChecks } from "./lane.ts";
 import { describedService } from "./serve-options.ts";
-import type { ServeOptions, Service } from "./serve-options.ts";
+import type { HandlerClass, ServeOptions, Service } from "./serve-options.ts";
 
 const incomplete = new WeakSet<object>();
 
@@ -14,11 +14,16 @@ const incomplete = new WeakSet<object>();
  * answer UNIMPLEMENTED. Without it a missing method is a compile error, and a TypeError from `serve`.
  */
 export function partial<Handler extends object>(
-  _contract: Contract<unknown, Handler>,
+  contract: Contract<unknown, Handler>,
+  handler: HandlerClass<Partial<Handler>>,
+): HandlerClass<Handler>;
+export function partial<Handler extends object>(
+  contract: Contract<unknown, Handler>,
   handler: Partial<Handler>,
-): Handler {
+): Handler;
+export function partial(_contract: Contract, handler: object): object {
   incomplete.add(handler);
-  return handler as Handler;
+  return handler;
 }
 
 const isSerialize = isOneOf("none", "session", "instance");

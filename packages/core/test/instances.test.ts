@@ -1,6 +1,6 @@
 import { EventEmitter, once } from "node:events";
 import { describe, expect, test } from "@jest/globals";
-import { Channel, ServiceHost, Status, binding, memory } from "@zerobind/core";
+import { Channel, ServiceHost, Status, binding, memory, partial } from "@zerobind/core";
 import type { OperationContext, ServeOptions, TransportElement } from "@zerobind/core";
 import { Behavior } from "./gen/test/v1/behavior.rpc.ts";
 import { BehaviorService } from "./support/behavior-handler.ts";
@@ -153,6 +153,19 @@ describe("a class as a handler", () => {
     expect(() => host.serve(Counting)).toThrow("Counting has no @service(contract)");
     expect(() => host.serve(undefined as never, {})).toThrow("must be a contract");
     expect(() => host.serve(Behavior, null as never)).toThrow("must be an object or a class, not null");
+  });
+
+  test("may leave methods out on purpose", async () => {
+    class Some {
+      ping() {
+        return { sequence: 5 };
+      }
+    }
+    await using host = new ServiceHost({ binding: stack }).serve(Behavior, partial(Behavior, Some));
+    await host.open("memory://*");
+    await using channel = new Channel(host.address, { binding: stack });
+    expect(await channel.client(Behavior).ping({})).toEqual({ sequence: 5 });
+    expect(await failureOf(channel.client(Behavior).echo({}))).toMatchObject({ code: Status.UNIMPLEMENTED });
   });
 
   test("a binding that lacks what methods need is refused at open, with the methods", async () => {

@@ -20,6 +20,8 @@ export interface WaitingRoom {
 export class WaitingCalls extends Timed {
   readonly #room: WaitingRoom;
   #calls: ClientCall[] = [];
+  /** Those before it have been served. */
+  #head = 0;
   #count = 0;
 
   constructor(room: WaitingRoom) {
@@ -53,29 +55,32 @@ export class WaitingCalls extends Timed {
     call.queuedMs = undefined;
     this.#count -= 1;
     // Calls that have ended while they waited must not pile up; most of the time there are few.
-    if (this.#calls.length > 2 * this.#count + 64) this.#calls = this.#calls.filter(({ ended }) => !ended);
+    if (this.#calls.length - this.#head > 2 * this.#count + 64) this.#keep(({ ended }) => !ended);
     return true;
   }
 
   /** Gives calls to sessions as long as there are any with room. */
   serve(pick: () => ClientSession | undefined): void {
-    while (this.#calls.length > 0) {
-      const call = this.#calls[0]!;
-      if (!call.ended) {
+    while (this.#head < this.#calls.length) {
+      const call = this.#calls[this.#head]!;
+      if (call.ended) this.#shift();
+      else {
         const session = pick();
         if (!session) return;
-        this.#calls.shift();
+        this.#shift();
         call.queuedMs = undefined;
         this.#count -= 1;
         session.begin(call);
-      } else this.#calls.shift();
+      }
     }
     this.#room.wheel.remove(this);
   }
 
   /** Ends them all. */
   failAll(errorOf: (call: ClientCall) => RpcError): void {
-    for (const call of this.#calls.splice(0)) call.failHere(errorOf(call));
+    const calls = this.#calls.slice(this.#head);
+    this.#keep(() => false);
+    for (const call of calls) call.failHere(errorOf(call));
     this.#room.wheel.remove(this);
   }
 
@@ -84,12 +89,24 @@ export class WaitingCalls extends Timed {
     const { connected, connectTimeoutMs, wheel } = this.#room;
     const before = now() - connectTimeoutMs;
     const isLate = ({ waitsForReady, queuedMs = 0 }: ClientCall): boolean => !waitsForReady && queuedMs <= before;
-    const late = connected ? [] : this.#calls.filter((call) => !call.ended && isLate(call));
-    this.#calls = this.#calls.filter((call) => !call.ended && (connected || !isLate(call)));
+    this.#keep(({ ended }) => !ended);
+    const late = connected ? [] : this.#calls.filter(isLate);
+    if (late.length > 0) this.#keep((call) => !isLate(call));
     const why = `found no connection within ${Math.round(connectTimeoutMs)} ms (the channel's connectTimeoutMs): ${this.#room.obstacle()}`;
     for (const call of late) call.unavailable(why);
     const next = this.#calls.find(({ waitsForReady }) => !waitsForReady);
     // Those that wait for credit have no time of their own; it is looked at again after a while.
     if (next && this.tick === 0) wheel.add(this, Math.max((next.queuedMs ?? 0) + connectTimeoutMs, now() + 100));
+  }
+
+  /** Taking the first out of a long array would move all others, each time. */
+  #shift(): void {
+    this.#head += 1;
+    if (this.#head >= 1024 && this.#head * 2 >= this.#calls.length) this.#keep(() => true);
+  }
+
+  #keep(isKept: (call: ClientCall) => boolean): void {
+    this.#calls = this.#calls.slice(this.#head).filter(isKept);
+    this.#head = 0;
   }
 }

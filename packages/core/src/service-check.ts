@@ -15,12 +15,12 @@ const incomplete = new WeakSet<object>();
  */
 export function partial<Handler extends object>(
   contract: Contract<unknown, Handler>,
-  handler: HandlerClass<Partial<Handler>>,
-): HandlerClass<Handler>;
-export function partial<Handler extends object>(
-  contract: Contract<unknown, Handler>,
   handler: Partial<Handler>,
 ): Handler;
+export function partial<Handler extends object>(
+  contract: Contract<unknown, Handler>,
+  handler: HandlerClass<Partial<Handler>>,
+): HandlerClass<Handler>;
 export function partial(_contract: Contract, handler: object): object {
   incomplete.add(handler);
   return handler;

@@ -152,7 +152,7 @@ export class Dispatcher implements OperationTable {
   /** What a handler threw, as the answer; only an RpcError reaches the caller as it is. */
   #failed(call: IncomingCall, thrown: unknown): void {
     if (call.status !== "open") return;
-    const { path, oneWay } = call.operation;
+    const { oneWay, path } = call;
     if (isRpcError(thrown)) {
       call.fail(thrown);
       if (!oneWay) return;

@@ -130,7 +130,9 @@ export class ServerSession extends Session {
 
   #begin(): void {
     const id = hex(globalThis.crypto.getRandomValues(new Uint8Array(8)));
-    this.#scope = new SessionScope(id, { address: this.link.remoteAddress }, (contract) => this.#clientOf(contract));
+    this.#scope = new SessionScope(id, { address: this.link.remoteAddress }, (contract, scope) =>
+      this.#clientOf(contract, scope),
+    );
     this.#incoming = new IncomingCalls(this, this.#scope, "odd", this.#owner);
     this.#callbacks = undefined;
   }
@@ -146,9 +148,13 @@ export class ServerSession extends Session {
     throw new WireError(`a client does not send records of type ${batch.type} unless it is called back`);
   }
 
-  #clientOf(contract: Contract): unknown {
-    this.#callbacks ??= new CallbackCalls(this, this.#owner, () => this.watchPeer());
-    return this.#callbacks.client(contract);
+  #clientOf(contract: Contract, { ended }: SessionScope): unknown {
+    const calls = (): CallbackCalls => new CallbackCalls(this, this.#owner, () => this.watchPeer());
+    if (ended === undefined) return (this.#callbacks ??= calls()).client(contract);
+    // Somebody kept the session beyond its end; by now the connection may have another one.
+    const late = calls();
+    late.lost(ended);
+    return late.client(contract);
   }
 
   #hello(batch: BatchReader): void {

@@ -9,13 +9,15 @@ import { Status } from "./status.ts";
 export class SessionScope implements SessionContext {
   readonly peer: Peer;
   readonly id: string;
-  readonly #client: (contract: Contract) => unknown;
+  /** Why the session has ended; undefined while it lasts. */
+  ended: string | undefined;
+  readonly #client: (contract: Contract, scope: SessionScope) => unknown;
   readonly #signal = new HandlerSignal();
   #clients: Map<string, unknown> | undefined;
   #items: ContextItems | undefined;
 
   /** `client` makes a client that calls the other end of the session. */
-  constructor(id: string, peer: Peer, client: (contract: Contract) => unknown) {
+  constructor(id: string, peer: Peer, client: (contract: Contract, scope: SessionScope) => unknown) {
     this.id = id;
     this.peer = peer;
     this.#client = client;
@@ -32,12 +34,13 @@ export class SessionScope implements SessionContext {
   callback<Client>(contract: Contract<Client>): Client {
     this.#clients ??= new Map();
     let client = this.#clients.get(contract.typeName);
-    if (client === undefined) this.#clients.set(contract.typeName, (client = this.#client(contract)));
+    if (client === undefined) this.#clients.set(contract.typeName, (client = this.#client(contract, this)));
     return client as Client;
   }
 
   /** The session has ended. */
   end(reason: string): void {
+    this.ended = reason;
     this.#signal.abort(new RpcError(Status.CANCELLED, `the session has ended: ${reason}`));
   }
 }

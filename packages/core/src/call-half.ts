@@ -12,7 +12,7 @@ import type { BatchReader } from "./records.ts";
 import type { ReplyBlocks } from "./reply-blocks.ts";
 import { RpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
-import { Inbound, isPromiseLike } from "./stream.ts";
+import { Inbound, closeSource, closeUnread } from "./stream.ts";
 import type { InboundOwner, SourceIterator, StreamSink } from "./stream.ts";
 import { Timed } from "./timer-wheel.ts";
 
@@ -186,11 +186,12 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     return block;
   }
 
-  /** Lets go of everything; nothing is sent or received afterwards. */
-  protected finish(): void {
+  /** Lets go of everything, also of a source that was left unread; nothing is sent or received afterwards. */
+  protected finish(unread?: unknown): void {
     this.ended = true;
     this.dropParts();
     if (this.#source) closeSource(this.#source);
+    else if (unread !== undefined) closeUnread(unread);
     this.#source = undefined;
     this.wakeSender();
   }
@@ -283,15 +284,5 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
       ),
     );
     return false;
-  }
-}
-
-/** Closing a source must neither wait nor throw: it may be in the middle of a wait of its own. */
-function closeSource(source: SourceIterator): void {
-  try {
-    const closing: unknown = source.return?.();
-    if (isPromiseLike(closing)) closing.then(undefined, () => undefined);
-  } catch {
-    // The call is over; what its source has to say comes too late.
   }
 }

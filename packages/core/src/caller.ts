@@ -273,7 +273,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
   /** The one ending. Errors of the server come after the messages it had sent, those of this end at once. */
   #end(error: RpcError | undefined, value: unknown, afterMessages = false): void {
     if (this.ended) return;
-    this.finish();
+    this.finish(this.method.clientStreams && !this.#requestSink ? this.#request : undefined);
     if (!this.method.oneWay) this.joined?.outbox.forget(this.id, true);
     this.#owner.wheel.remove(this);
     if (this.options?.signal) unwatchSignal(this.options.signal, this);

@@ -100,7 +100,12 @@ export class Channel extends Lifecycle {
   }
 
   protected async onOpen(): Promise<void> {
-    await this.#dispatcher.open();
+    try {
+      await this.#dispatcher.open();
+    } catch (error) {
+      this.#pool.giveUp(`what answers its callbacks could not be made: ${String(error)}`);
+      throw error;
+    }
     await this.#pool.attach();
   }
 

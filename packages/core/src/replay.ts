@@ -1,4 +1,4 @@
-import { isPromiseLike } from "./stream.ts";
+import { checkResult, isPromiseLike } from "./stream.ts";
 import type { SourceIterator, StreamSink } from "./stream.ts";
 
 /** Messages that are kept; a stream that has given more by the time its server refuses it cannot be sent elsewhere. */
@@ -67,7 +67,7 @@ export class ReplaySource {
 
   #drawn(result: Result, reader: number): Result {
     this.#pending = undefined;
-    if (result.done) this.#end = result;
+    if (checkResult(result).done) this.#end = result;
     else if (this.#kept) {
       this.#kept.push(result.value);
       if (reader === this.#reader) this.#position = this.#kept.length;

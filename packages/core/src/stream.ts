@@ -214,9 +214,29 @@ export async function pump(source: unknown, sink: StreamSink): Promise<boolean> 
   return true;
 }
 
-function checkResult(result: unknown): IteratorResult<unknown> {
+/** Throws TypeError for what no iterator may give. */
+export function checkResult(result: unknown): IteratorResult<unknown> {
   if (typeof result === "object" && result !== null) return result as IteratorResult<unknown>;
   throw new TypeError(`next() of a stream of messages must give { done, value }, not ${typeof result}`);
+}
+
+/** Closing a source must neither wait nor throw: it may be in the middle of a wait of its own. */
+export function closeSource(source: SourceIterator): void {
+  try {
+    const closing: unknown = source.return?.();
+    if (isPromiseLike(closing)) closing.then(undefined, () => undefined);
+  } catch {
+    // The call is over; what its source has to say comes too late.
+  }
+}
+
+/** Closes a source that nothing was taken from. */
+export function closeUnread(source: unknown): void {
+  try {
+    closeSource(iterate(source));
+  } catch {
+    // One that cannot even be begun has nothing to close.
+  }
 }
 
 /** Whether a value can be streamed. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { Channel, Message, ServiceHost, Status, binding, memory } from "@zerobind/core";
+import { Channel, Message, PushStream, ServiceHost, Status, binding, memory } from "@zerobind/core";
 import type { Interceptor, ServeOptions, SessionContext } from "@zerobind/core";
 import { Behavior } from "./gen/test/v1/behavior.rpc.ts";
 import { Observer, Worker } from "./gen/test/v1/callback.rpc.ts";
@@ -27,11 +27,11 @@ async function open(options: ServeOptions<BehaviorService>, interceptors: Interc
   const entered = gate();
   const release = gate();
   class Disposed extends BehaviorService {
-    override async fail() {
+    override async echo({ text, data }: Parameters<BehaviorService["echo"]>[0]) {
       entered.open();
       await release.passed;
       seen.push("left");
-      return {};
+      return { text, data };
     }
 
     [Symbol.dispose]() {
@@ -94,7 +94,7 @@ describe("an instance is disposed of once, when nobody uses it", () => {
 
   test("a single one whose host is aborted while a handler runs", async () => {
     await using server = await open({});
-    const outcome = failureOf(server.client.fail({}, { retry: false }));
+    const outcome = failureOf(server.client.echo({}, { retry: false }));
     await server.entered;
     server.host.abort();
     await server.host.closed;
@@ -155,7 +155,7 @@ describe("ends that disagree on whether a method is one-way", () => {
   const contract = (oneWay: boolean): typeof Behavior => ({
     ...Behavior,
     methods: Behavior.methods.map((method) =>
-      method.localName === "notify" ? { ...method, options: oneWay ? options : undefined } : method,
+      method.localName === "notify" ? { ...method, ...{ options: oneWay ? options! : {} } } : method,
     ),
   });
 
@@ -188,7 +188,7 @@ describe("ends that disagree on whether a method is one-way", () => {
 
   test("only the server: the caller gets its answer", async () => {
     await using pair = await openMixed(true);
-    expect(await pair.client.notify({ text: "news" })).toEqual({});
+    await expect(pair.client.notify({ text: "news" })).resolves.toEqual({});
   });
 });
 
@@ -210,4 +210,98 @@ test("a reply channel takes one-way calls without end, and what it replies goes 
   await served;
   expect(answered).toBe(21);
   expect(channel.counters).toEqual({});
+});
+
+describe("a source of requests is closed when its call ends before anything is taken", () => {
+  const item = { value: 1n };
+
+  test.each(["is cancelled already", "has no time", "finds its channel closed", "finds no connection"])(
+    "the call %s",
+    async (why) => {
+      const host = new ServiceHost({ binding: stack }).serve(Behavior, new BehaviorService());
+      await host.open("memory://*");
+      const address = why === "finds no connection" ? "memory://nobody" : host.address;
+      const channel = new Channel(address, { binding: stack, connectTimeoutMs: 20 });
+      if (why === "finds its channel closed") await channel.close();
+      const options = {
+        ...(why === "is cancelled already" && { signal: AbortSignal.abort() }),
+        ...(why === "has no time" && { timeoutMs: 0 }),
+      };
+      const pushed = new PushStream<typeof item>();
+      await failureOf(channel.client(Behavior).sum(pushed, options));
+      expect(pushed.left).toBe(true);
+      expect(await failureOf(pushed.push(item))).toMatchObject({ code: Status.CANCELLED });
+
+      let reason: unknown;
+      const readable = new ReadableStream<typeof item>({
+        cancel: (given) => {
+          reason = ["cancelled", given];
+        },
+      });
+      await failureOf(channel.client(Behavior).sum(readable, options));
+      expect(reason).toEqual(["cancelled", undefined]);
+      await channel.close();
+      await host.close();
+    },
+  );
+});
+
+test("a call that waits because its channel may hold no more says so", async () => {
+  const limits = { sessionWindowBytes: 65_536, maxHeldBytes: 1 };
+  await using server = await openHost(limits);
+  const client = server.channel.client(Behavior);
+  await client.ping({});
+  const data = new Uint8Array(1_000_000);
+  const large = Promise.all(Array.from({ length: 20 }, () => client.echo({ data })));
+  const error = await failureOf(client.ping({}, { timeoutMs: 1 }));
+  expect(error).toMatchObject({
+    code: Status.DEADLINE_EXCEEDED,
+    message: expect.stringContaining("limit maxHeldBytes"),
+  });
+  await large;
+});
+
+async function openHost(limits: { readonly sessionWindowBytes: number; readonly maxHeldBytes: number }) {
+  const host = new ServiceHost({ binding: stack }).serve(Behavior, new BehaviorService());
+  await host.open("memory://*");
+  const channel = new Channel(host.address, { binding: stack, limits });
+  return {
+    channel,
+    async [Symbol.asyncDispose]() {
+      await channel.close();
+      await host.close();
+    },
+  };
+}
+
+test("calls of a channel that cannot make what answers its callbacks say why", async () => {
+  await using server = await openHost({ sessionWindowBytes: 65_536, maxHeldBytes: 1_000_000 });
+  class Broken {
+    progress() {
+      return {};
+    }
+
+    numbers() {
+      return [];
+    }
+
+    hang() {
+      return {};
+    }
+
+    hint() {
+      return {};
+    }
+  }
+  const channel = new Channel(server.channel.address, { binding: stack }).serve(Observer, Broken, {
+    create: () => {
+      throw new Error("no observer today");
+    },
+  });
+  const error = await failureOf(channel.client(Behavior).ping({}));
+  expect(error).toMatchObject({
+    code: Status.UNAVAILABLE,
+    message: expect.stringContaining("no observer today"),
+  });
+  await channel.closed;
 });

@@ -290,7 +290,7 @@ test("calls of a channel that cannot make what answers its callbacks say why", a
     }
 
     hint() {
-      return {};
+      // Never called.
     }
   }
   const channel = new Channel(server.channel.address, { binding: stack }).serve(Observer, Broken, {

@@ -18,6 +18,7 @@ export abstract class CallContext extends CallHalf implements OperationContext {
   readonly session: SessionContext | undefined;
   readonly peer: Peer;
   readonly deadlineMs: number;
+  readonly oneWay: boolean;
   readonly #signal = new HandlerSignal();
   /** What is sent along with the reply. */
   #blocks: ReplyBlocks | undefined;
@@ -30,6 +31,7 @@ export abstract class CallContext extends CallHalf implements OperationContext {
     this.session = head.session;
     this.peer = head.peer;
     this.deadlineMs = head.deadlineMs;
+    this.oneWay = head.oneWay;
     this.#metadata = head.metadata;
     this.join(port, id);
     if (head.operation.clientStreams) this.openInbound(port.limits);

@@ -188,7 +188,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     return block;
   }
 
-  /** Lets go of everything; nothing is sent or received afterwards. */
+  /** Lets go of everything, also of a source that was left unread; nothing is sent or received afterwards. */
   protected finish(): void {
     this.ended = true;
     this.dropParts();

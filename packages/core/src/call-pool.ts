@@ -85,7 +85,7 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
         {
           roomy: () => this.#roomy(),
           hopeless: (reason) => {
-            if (this.#ends.every(({ hopeless }) => hopeless)) this.#giveUpWaiting(reason);
+            if (this.#ends.every(({ hopeless }) => hopeless)) this.giveUp(reason);
           },
           changed: () => this.#changed?.(),
           onTrouble: guarded(options.onTrouble),
@@ -150,6 +150,8 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
   }
 
   obstacle(): string {
+    if (this.#ends.some(({ isFull }) => isFull))
+      return "as much waits to be sent as the channel allows (its limit maxHeldBytes), since the server reads slowly";
     if (this.connected)
       return "the server has as many calls of this channel open as it allows (its limit maxConcurrentCalls)";
     const problems = this.#ends.map(({ problem, address }) => problem ?? `${address}: no server has answered yet`);
@@ -164,10 +166,18 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     try {
       await Promise.all(this.#ends.map((end) => end.attach(attach)));
     } catch (error) {
-      this.#giveUpWaiting(String(error));
+      this.giveUp(String(error));
       await Promise.all(this.#ends.map((end) => end.close(0)));
       throw error;
     }
+  }
+
+  /** Ends the calls that wait, unless there is a connection: none can come. */
+  giveUp(reason: string): void {
+    if (this.connected) return;
+    this.#waiting.failAll(
+      ({ method }) => new RpcError(Status.UNAVAILABLE, `${method.path} at ${this.address}: ${reason}`),
+    );
   }
 
   /** Takes no more calls. */
@@ -210,13 +220,6 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     const session = this.#waiting.count === 0 ? this.#pick() : undefined;
     if (session) session.begin(call);
     else this.#waiting.take(call);
-  }
-
-  #giveUpWaiting(reason: string): void {
-    if (this.connected) return;
-    this.#waiting.failAll(
-      ({ method }) => new RpcError(Status.UNAVAILABLE, `${method.path} at ${this.address}: ${reason}`),
-    );
   }
 
   async #drained(deadlineMs: number): Promise<void> {

@@ -72,6 +72,11 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
     return this.#ready.length > 0;
   }
 
+  /** Whether a session takes no calls since so much waits to be sent on it. */
+  get isFull(): boolean {
+    return this.#ready.some(({ outbox }) => outbox.isFull);
+  }
+
   get openCalls(): number {
     let open = 0;
     // A one-way call is no open call, but what is held back of it has still to leave.

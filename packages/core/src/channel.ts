@@ -26,7 +26,7 @@ export interface ClientOptions {
  * lost, and is shared by all clients made from it. With several addresses, calls take turns over those that are there.
  *
  * `close` lets open calls finish for at most `drainTimeoutMs`; what is still open then, and everything at `abort`, ends
- * CANCELLED. Calls made afterwards end UNAVAILABLE.
+ * CANCELLED. Calls made afterwards end UNAVAILABLE, those included that handlers of callbacks make.
  */
 export class Channel extends Lifecycle {
   /** The inside of a channel, for those in this package that make calls without a client. */
@@ -104,20 +104,27 @@ export class Channel extends Lifecycle {
   }
 
   protected async onOpen(): Promise<void> {
-    await this.#dispatcher.open();
+    try {
+      await this.#dispatcher.open();
+    } catch (error) {
+      this.#pool.giveUp(`what answers its callbacks could not be made: ${String(error)}`);
+      throw error;
+    }
     await this.#pool.attach();
   }
 
   protected onClosing(): void {
     this.#pool.refuse();
+    this.#dispatcher.cutOpening();
   }
 
   protected async onClose(graceful: boolean): Promise<void> {
     await this.#pool.close(graceful);
-    await this.#dispatcher.close();
+    await this.#dispatcher.close(graceful);
   }
 
   protected onAbort(): void {
     this.#pool.cutShort();
+    this.#dispatcher.cutClosing();
   }
 }

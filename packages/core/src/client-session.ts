@@ -6,7 +6,7 @@ import { OutgoingCalls } from "./outgoing-calls.ts";
 import { BatchWriter, RecordType, RefuseReason, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
 import type { BatchReader } from "./records.ts";
 import type { RpcError } from "./rpc-error.ts";
-import { SessionScope } from "./session-context.ts";
+import { SessionScope, sessionId } from "./session-context.ts";
 import { Session } from "./session.ts";
 import type { SessionSettings } from "./session.ts";
 import type { Link } from "./transport.ts";
@@ -160,7 +160,7 @@ export class ClientSession extends Session {
   #answering(): IncomingCalls {
     if (this.#incoming) return this.#incoming;
     const { remoteAddress } = this.link;
-    this.#scope = new SessionScope("", { address: remoteAddress }, () => {
+    this.#scope = new SessionScope(sessionId(), { address: remoteAddress }, () => {
       throw new TypeError("the server is called by the channel's own clients, not back over the session of a callback");
     });
     return (this.#incoming = new IncomingCalls(this, this.#scope, "even", this.#owner.callbacks));

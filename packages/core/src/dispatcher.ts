@@ -30,6 +30,9 @@ export class Dispatcher implements OperationTable {
   readonly #admission = new Admission();
   readonly #throttle: Throttle;
   readonly #lane: Lane<IncomingCall>;
+  #cutOpening: ((error: Error) => void) | undefined;
+  #cutClosing!: () => void;
+  readonly #closingCut = new Promise<void>((resolve) => (this.#cutClosing = resolve));
   readonly #onError: (error: unknown, failure: HandlerFailure) => void;
 
   /** TypeError for limits that cannot be. */
@@ -68,12 +71,25 @@ export class Dispatcher implements OperationTable {
 
   /** Makes what is to be there from the beginning; rejects with what that throws. */
   async open(): Promise<void> {
-    for (const instances of this.#instances) await instances.open();
+    if (this.#instances.length === 0) return;
+    const cut = new Promise<never>((_, reject) => (this.#cutOpening = reject));
+    for (const instances of this.#instances) await Promise.race([instances.open(), cut]);
   }
 
-  /** Disposes of what was made. */
-  async close(): Promise<void> {
-    await Promise.all(this.#instances.map((instances) => instances.close()));
+  /** Waits no longer for instances that are being made; those that come still are disposed of. */
+  cutOpening(): void {
+    this.#cutOpening?.(new Error("it was closed while an instance of a handler was being made"));
+  }
+
+  /** Disposes of what was made, and waits for that unless it is cut. */
+  async close(waits: boolean): Promise<void> {
+    const closing = Promise.all(this.#instances.map((instances) => instances.close()));
+    if (waits) await Promise.race([closing, this.#closingCut]);
+  }
+
+  /** Waits no longer for instances that are being disposed of. */
+  cutClosing(): void {
+    this.#cutClosing();
   }
 
   resolve(path: string): Operation | undefined {
@@ -150,7 +166,7 @@ export class Dispatcher implements OperationTable {
   /** What a handler threw, as the answer; only an RpcError reaches the caller as it is. */
   #failed(call: IncomingCall, thrown: unknown): void {
     if (call.status !== "open") return;
-    const { path, oneWay } = call.operation;
+    const { oneWay, path } = call;
     if (isRpcError(thrown)) {
       call.fail(thrown);
       if (!oneWay) return;

@@ -41,7 +41,7 @@ export class Scopes {
       (instance as Record<string, HandlerMethod>)[member]!(request, call);
     if (serverStreams)
       return (request, call) =>
-        new ScopedStream(call, enter(call), (scope) => iterateResult(invoke(scope, request, call), call));
+        new ScopedStream(call, enter, (scope) => iterateResult(invoke(scope, request, call), call));
     return async (request, call) => {
       const scope = await enter(call);
       try {
@@ -87,21 +87,30 @@ interface Scope {
   leave(): void;
 }
 
-/** The replies of a handler that has an instance: the instance is left when they are over, however they end. */
+/**
+ * The replies of a handler that has an instance: it is entered for the first of them, and left when they are over,
+ * however they end. Interceptors may drop a stream unread.
+ */
 class ScopedStream implements AsyncIterableIterator<unknown> {
   readonly #call: IncomingCall;
-  readonly #scope: Promise<Scope>;
+  readonly #enter: (call: IncomingCall) => Promise<Scope>;
   readonly #start: (scope: Scope) => Promise<SourceIterator>;
+  #scope: Promise<Scope> | undefined;
   #source: Promise<SourceIterator | undefined> | undefined;
   #left = false;
 
-  constructor(call: IncomingCall, scope: Promise<Scope>, start: (scope: Scope) => Promise<SourceIterator>) {
+  constructor(
+    call: IncomingCall,
+    enter: (call: IncomingCall) => Promise<Scope>,
+    start: (scope: Scope) => Promise<SourceIterator>,
+  ) {
     this.#call = call;
-    this.#scope = scope;
+    this.#enter = enter;
     this.#start = start;
   }
 
   async next(): Promise<IteratorResult<unknown>> {
+    if (this.#left) return { done: true, value: undefined };
     try {
       const source = await (this.#source ??= this.#open());
       const result = await source?.next();
@@ -129,14 +138,14 @@ class ScopedStream implements AsyncIterableIterator<unknown> {
   }
 
   async #open(): Promise<SourceIterator | undefined> {
-    const scope = await this.#scope;
+    const scope = await (this.#scope = this.#enter(this.#call));
     return this.#call.ended ? undefined : this.#start(scope);
   }
 
   async #leave(): Promise<void> {
     if (this.#left) return;
     this.#left = true;
-    (await this.#scope).leave();
+    (await this.#scope)?.leave();
   }
 }
 
@@ -196,7 +205,7 @@ export function streamRunner(invoke: Invoke, clientStreams: boolean, failed: Fai
 
 function answer(call: IncomingCall, value: unknown, failed: Failed): void {
   if (call.status !== "open") return;
-  if (call.operation.oneWay) call.reply();
+  if (call.oneWay) call.reply();
   else if (typeof value === "object" && value !== null) call.reply(value);
   else if (value === undefined && call.method.output.$type === "google.protobuf.Empty") call.reply({});
   else

@@ -161,19 +161,21 @@ export class ServiceHost extends Lifecycle {
 
   protected onClosing(): void {
     // Each endpoint refuses new calls from the beginning of its drain.
+    this.#dispatcher.cutOpening();
   }
 
   protected async onClose(graceful: boolean): Promise<void> {
     const { drainTimeoutMs = 5_000 } = this.#options;
     if (graceful) await Promise.all(this.#ends.map((end) => end.drain(drainTimeoutMs)));
     await Promise.all(this.#ends.map((end) => end.close()));
-    await this.#dispatcher.close();
+    await this.#dispatcher.close(graceful);
     this.#calls.clear();
     this.#watch.clear();
   }
 
   protected onAbort(): void {
     for (const end of this.#ends) end.stopDraining();
+    this.#dispatcher.cutClosing();
   }
 
   #bindingOf(endpoint: Endpoint): BindingLike {

@@ -80,11 +80,12 @@ export class IncomingCalls implements CalleeOwner {
     this.lastCallId = id;
     const { peer } = this.#scope;
     const deadlineMs = batch.aux === 0 ? Infinity : now() + batch.aux;
-    const head = { operation, session: this.#scope, peer, metadata, deadlineMs };
+    const oneWay = (batch.flags & Flag.ONEWAY) !== 0;
+    const head = { operation, session: this.#scope, peer, metadata, deadlineMs, oneWay };
     const call = new ServerCall(this, this.#session, id, head);
     this.#calls.set(id, call);
     if (operation.serverStreams || operation.clientStreams) this.#streams += 1;
-    if (operation.oneWay) this.#oneWay += 1;
+    if (oneWay) this.#oneWay += 1;
     call.open(batch);
   }
 
@@ -106,7 +107,7 @@ export class IncomingCalls implements CalleeOwner {
     if (outbox.isHolding && outbox.backlog.has(call.id)) this.#leaving.add(call.id);
     const { operation } = call;
     if (operation.serverStreams || operation.clientStreams) this.#streams -= 1;
-    if (operation.oneWay) {
+    if (call.oneWay) {
       this.#oneWay -= 1;
       this.#oneWayDone();
     }

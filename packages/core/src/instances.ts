@@ -8,6 +8,7 @@ export interface Held {
   users: number;
   /** Its session or call is over; it is disposed of when nobody uses it. */
   over: boolean;
+  disposed: boolean;
 }
 
 /** The instances of one service's class: makes them when they are needed and disposes of them when they are not. */
@@ -18,6 +19,7 @@ export class Instances {
   readonly #bySession = new WeakMap<SessionContext, Promise<Held>>();
   readonly #disposals = new Set<Promise<void>>();
   #single: Held | undefined;
+  #closed = false;
 
   /** `onError` gets what disposing throws. */
   constructor(
@@ -32,7 +34,11 @@ export class Instances {
 
   /** Makes the single instance, if there is to be one. Rejects with what making it throws. */
   async open(): Promise<void> {
-    if (this.#instancing === "single") this.#single = await this.#make(undefined);
+    if (this.#instancing !== "single") return;
+    const held = await this.#make(undefined);
+    held.over = this.#closed;
+    if (this.#closed) this.#disposeUnused(held);
+    else this.#single = held;
   }
 
   /** The instance for a call; `leave` must be called with it when the handler is done. */
@@ -50,9 +56,10 @@ export class Instances {
 
   /** Disposes of the single instance and waits for all that are being disposed of. */
   async close(): Promise<void> {
+    this.#closed = true;
     if (this.#single) {
       this.#single.over = true;
-      this.#dispose(this.#single.instance);
+      this.#disposeUnused(this.#single);
       this.#single = undefined;
     }
     await Promise.all(this.#disposals);
@@ -77,8 +84,7 @@ export class Instances {
         held.over = true;
         this.#disposeUnused(held);
       };
-      // Whoever waited for it takes it before it can go.
-      if (session.signal.aborted) queueMicrotask(over);
+      if (session.signal.aborted) over();
       else session.signal.addEventListener("abort", over, { once: true });
       return held;
     } catch (error) {
@@ -92,15 +98,14 @@ export class Instances {
     const instance: unknown = await this.#create(call);
     if (typeof instance !== "object" || instance === null)
       throw new TypeError(`create must give an instance, not ${instance === null ? "null" : typeof instance}`);
-    return { instance, users: 0, over: false };
+    return { instance, users: 0, over: false, disposed: false };
   }
 
   #disposeUnused(held: Held): void {
-    if (held.over && held.users === 0) this.#dispose(held.instance);
-  }
-
-  #dispose(instance: object): void {
-    const disposal = this.#end(instance).then(() => void this.#disposals.delete(disposal));
+    // A call that came with the end of its session may enter and leave when the instance is gone already.
+    if (!held.over || held.users > 0 || held.disposed) return;
+    held.disposed = true;
+    const disposal = this.#end(held.instance).then(() => void this.#disposals.delete(disposal));
     this.#disposals.add(disposal);
   }
 

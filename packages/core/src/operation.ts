@@ -12,6 +12,8 @@ export interface IncomingCall extends OperationContext, WaitingCall {
   readonly deadlineMs: number;
   /** Where it stands with those who decide when it runs; theirs to change. */
   stage: "arriving" | "waiting" | "running" | "over";
+  /** Its caller wants no answer, and gets none, whatever the contract says here. */
+  readonly oneWay: boolean;
   /** The request message; undefined where requests stream. */
   readonly request: unknown;
   /** The requests, where they stream. */
@@ -35,6 +37,7 @@ export interface CallHead {
   readonly metadata: Metadata | undefined;
   /** On the monotonic clock. */
   readonly deadlineMs: number;
+  readonly oneWay: boolean;
 }
 
 /** A method as the answering end serves it. */
@@ -43,6 +46,7 @@ export interface Operation {
   readonly descriptor: MethodDescriptor;
   readonly clientStreams: boolean;
   readonly serverStreams: boolean;
+  /** Whether its callers need no answer, by the contract of this end. */
   readonly oneWay: boolean;
   /** Why the plain profile, which has one request, one reply and no session, cannot carry it; undefined if it can. */
   readonly notPlain: string | undefined;

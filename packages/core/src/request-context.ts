@@ -162,6 +162,10 @@ export class ServerCall extends CallContext implements IncomingCall {
     this.#hasRequest = true;
   }
 
+  protected override record(...record: Parameters<CallContext["record"]>): number {
+    return this.oneWay ? 0 : super.record(...record);
+  }
+
   protected override encodeError(error: unknown): RpcError {
     const status = error instanceof TooLargeError ? this.#tooLarge(error) : super.encodeError(error);
     this.operation.onUnsendable?.(status);
@@ -192,7 +196,7 @@ export class ServerCall extends CallContext implements IncomingCall {
     if (this.#instead) {
       this.status = "replied";
       this.#instead.end(this, error, value);
-    } else if (this.operation.oneWay) this.status = "replied";
+    } else if (this.oneWay) this.status = "replied";
     else if (error) this.#sendStatus(error);
     else {
       const body: [AnyMessageType, unknown] | undefined = value === undefined ? undefined : [this.outboundType, value];

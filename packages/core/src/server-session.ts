@@ -7,7 +7,7 @@ import { BatchWriter, RecordType, RefuseReason, WireError, recordHeaderBytes, wi
 import type { BatchReader } from "./records.ts";
 import { quoted } from "./refusals.ts";
 import type { RpcError } from "./rpc-error.ts";
-import { SessionScope } from "./session-context.ts";
+import { SessionScope, sessionId } from "./session-context.ts";
 import { Session } from "./session.ts";
 import type { SessionSettings } from "./session.ts";
 import type { Link } from "./transport.ts";
@@ -130,8 +130,9 @@ export class ServerSession extends Session {
   }
 
   #begin(): void {
-    const id = hex(globalThis.crypto.getRandomValues(new Uint8Array(8)));
-    this.#scope = new SessionScope(id, { address: this.link.remoteAddress }, (contract) => this.#clientOf(contract));
+    this.#scope = new SessionScope(sessionId(), { address: this.link.remoteAddress }, (contract, scope) =>
+      this.#clientOf(contract, scope),
+    );
     this.#incoming = new IncomingCalls(this, this.#scope, "odd", this.#owner);
     this.#callbacks = undefined;
   }
@@ -147,9 +148,13 @@ export class ServerSession extends Session {
     throw new WireError(`a client does not send records of type ${batch.type} unless it is called back`);
   }
 
-  #clientOf(contract: Contract): unknown {
-    this.#callbacks ??= new CallbackCalls(this, this.#owner, () => this.watchPeer());
-    return this.#callbacks.client(contract);
+  #clientOf(contract: Contract, { ended }: SessionScope): unknown {
+    const calls = (): CallbackCalls => new CallbackCalls(this, this.#owner, () => this.watchPeer());
+    if (ended === undefined) return (this.#callbacks ??= calls()).client(contract);
+    // Somebody kept the session beyond its end; by now the connection may have another one.
+    const late = calls();
+    late.lost(ended);
+    return late.client(contract);
   }
 
   #hello(batch: BatchReader): void {
@@ -194,8 +199,4 @@ export class ServerSession extends Session {
     if (here === there) return undefined;
     return `the message elements of the bindings differ: server [${here}], client [${quoted(there).slice(1, -1)}]; give both ends the same binding`;
   }
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

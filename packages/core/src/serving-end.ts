@@ -138,6 +138,7 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
       peer: { address: request.remoteAddress },
       metadata: request.metadata,
       deadlineMs,
+      oneWay: operation.oneWay,
     };
     const call = new ServerCall(this, this.#plain, 0, head, new PlainReply(request));
     this.#plainCalls.add(call);

@@ -5,17 +5,25 @@ import { HandlerSignal } from "./handler-signal.ts";
 import { RpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
 
+/** A name for a session, for logs. */
+export function sessionId(): string {
+  const bytes = globalThis.crypto.getRandomValues(new Uint8Array(8));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** What a handler knows of the session that its call came over; what the session does not use is never made. */
 export class SessionScope implements SessionContext {
   readonly peer: Peer;
   readonly id: string;
-  readonly #client: (contract: Contract) => unknown;
+  /** Why the session has ended; undefined while it lasts. */
+  ended: string | undefined;
+  readonly #client: (contract: Contract, scope: SessionScope) => unknown;
   readonly #signal = new HandlerSignal();
   #clients: Map<string, unknown> | undefined;
   #items: ContextItems | undefined;
 
   /** `client` makes a client that calls the other end of the session. */
-  constructor(id: string, peer: Peer, client: (contract: Contract) => unknown) {
+  constructor(id: string, peer: Peer, client: (contract: Contract, scope: SessionScope) => unknown) {
     this.id = id;
     this.peer = peer;
     this.#client = client;
@@ -32,12 +40,13 @@ export class SessionScope implements SessionContext {
   callback<Client>(contract: Contract<Client>): Client {
     this.#clients ??= new Map();
     let client = this.#clients.get(contract.typeName);
-    if (client === undefined) this.#clients.set(contract.typeName, (client = this.#client(contract)));
+    if (client === undefined) this.#clients.set(contract.typeName, (client = this.#client(contract, this)));
     return client as Client;
   }
 
   /** The session has ended. */
   end(reason: string): void {
+    this.ended = reason;
     this.#signal.abort(new RpcError(Status.CANCELLED, `the session has ended: ${reason}`));
   }
 }

@@ -220,6 +220,16 @@ export function checkResult(result: unknown): IteratorResult<unknown> {
   throw new TypeError(`next() of a stream of messages must give { done, value }, not ${typeof result}`);
 }
 
+/** Closing a source must neither wait nor throw: it may be in the middle of a wait of its own. */
+export function closeSource(source: SourceIterator): void {
+  try {
+    const closing: unknown = source.return?.();
+    if (isPromiseLike(closing)) closing.then(undefined, () => undefined);
+  } catch {
+    // The call is over; what its source has to say comes too late.
+  }
+}
+
 /** Whether a value can be streamed. */
 export function isStreamable(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
@@ -255,14 +265,4 @@ function readerIterator(reader: StreamReader<unknown>): AsyncIterator<unknown> {
       return { done: true, value: undefined };
     },
   };
-}
-
-/** Closes a source, which must neither wait nor throw: it may be in the middle of a wait of its own. */
-export function closeSource(source: Pick<SourceIterator, "return">): void {
-  try {
-    const closing: unknown = source.return?.();
-    if (isPromiseLike(closing)) closing.then(undefined, () => undefined);
-  } catch {
-    // The call is over; what its source has to say comes too late.
-  }
 }

@@ -116,6 +116,42 @@ describe("a class as a handler", () => {
     expect(host.state).toBe("closed");
   });
 
+  test("a create or a disposal that hangs keeps nobody from closing", async () => {
+    const never = (): Promise<never> => new Promise(() => undefined);
+    const host = new ServiceHost({ binding: stack }).serve(Behavior, Counting, { create: never });
+    const opening = host.open("memory://*");
+    const outcome = expect(opening).rejects.toThrow("closed while an instance of a handler was being made");
+    await host.close();
+    await outcome;
+
+    const channel = new Channel("memory://nowhere", { binding: stack });
+    channel.serve(Behavior, Counting, { create: never });
+    const call = failureOf(channel.client(Behavior).ping({}));
+    channel.abort();
+    await Promise.all([channel.closed, call]);
+
+    await using server = await open({ create: () => Object.assign(new Counting(), { [Symbol.asyncDispose]: never }) });
+    const closing = server.host.close();
+    server.host.abort();
+    await closing;
+  });
+
+  test("an instance that comes too late is disposed of", async () => {
+    made = gone = 0;
+    let create!: () => void;
+    const host = new ServiceHost({ binding: stack });
+    host.serve(Behavior, Counting, {
+      create: () => new Promise((resolve) => (create = () => resolve(new Counting()))),
+    });
+    const outcome = expect(host.open("memory://*")).rejects.toThrow();
+    await host.close();
+    await outcome;
+    const left = once(lives, "gone");
+    create();
+    await left;
+    expect([made, gone]).toEqual([1, 1]);
+  });
+
   test("what disposing throws is reported and harms nobody", async () => {
     await using server = await open({
       instancing: "call",

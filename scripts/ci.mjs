@@ -103,7 +103,7 @@ task("generated code is up to date", 3, "generate", "--check");
 task("lint", 4, "lint");
 task("type-check", 3, "typecheck");
 task("build", 3, "build");
-tests("test", 5, (minutes, args) => run(minutes, "npm", "test", "--", ...coverage, ...args));
+tests("test", 8, (minutes, args) => run(minutes, "npm", "test", "--", ...coverage, ...args));
 command("demo", 2, "npm", "run", "demo");
 command("interop", 3, "npm", "run", "interop");
 task("faults", 4, "faults", ...quickFaults);

@@ -1,4 +1,5 @@
 import type { ParentCall } from "./ambient.ts";
+import type { CallOptions } from "./call-options.ts";
 import { RpcError, isRpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
 import { now } from "./timer-wheel.ts";
@@ -21,17 +22,26 @@ function parentEnded(where: Where, parent: string, reason: unknown): RpcError {
   return new RpcError(isLate ? Status.DEADLINE_EXCEEDED : Status.CANCELLED, text, { cause: reason });
 }
 
+/** A call whose time is over, with what its caller had said. */
+interface TimedCall {
+  readonly startedMs: number;
+  readonly deadlineMs: number;
+  readonly options: CallOptions | undefined;
+}
+
 /**
  * The deadline has passed: the call's own, or the one of its parent, and `missing` says what the call was still waiting
  * for where it was not on its way.
  */
 export function deadlinePassed(
   where: Where,
-  { startedMs, deadlineMs }: { readonly startedMs: number; readonly deadlineMs: number },
+  { startedMs, deadlineMs, options }: TimedCall,
   parent: ParentCall | undefined,
   missing: string | undefined,
 ): RpcError {
-  const whose = parent?.deadlineMs === deadlineMs ? `the deadline of its parent call ${parent.path}` : "its deadline";
+  const isOwn = parent?.deadlineMs !== deadlineMs;
+  const whose = isOwn ? "its deadline" : `the deadline of its parent call ${parent.path}`;
+  const givenMs = (isOwn ? options?.timeoutMs : undefined) ?? deadlineMs - startedMs;
   if (deadlineMs <= startedMs) {
     const text = `${where} was not sent: ${whose} had already passed when it was made; give it more time (timeoutMs)`;
     return new RpcError(Status.DEADLINE_EXCEEDED, text);
@@ -39,7 +49,7 @@ export function deadlinePassed(
   const state = missing ?? "the server had not answered";
   return new RpcError(
     Status.DEADLINE_EXCEEDED,
-    `${where} did not end within ${whose} of ${shortMs(deadlineMs - startedMs)} ms; after ${shortMs(now() - startedMs)} ms ${state}`,
+    `${where} did not end within ${whose} of ${shortMs(givenMs)} ms; after ${shortMs(now() - startedMs)} ms ${state}`,
   );
 }
 

@@ -28,7 +28,7 @@ describe("errors name method and address, say what happened, and what to do", ()
       const { message } = await failureOf(pair.client.echo({ delayMs: 9_000 }, { timeoutMs }));
       expect(message).toMatch(
         new RegExp(
-          `^test\\.v1\\.Behavior/Echo at memory://\\S+ did not end within its deadline of ${given} ms; after [\\d.]+ ms the server had not answered$`,
+          `^test\\.v1\\.Behavior/Echo at memory://\\S+ (was not sent: its deadline had already passed|did not end within its deadline of ${given} ms; after [\\d.]+ ms the server had not answered$)`,
         ),
       );
     }

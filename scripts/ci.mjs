@@ -84,7 +84,7 @@ function installSystemPackages() {
  */
 function onNode(version) {
   return (minutes, args) => {
-    const script = `node --version && node scripts/run.mjs test --forceExit ${[...args, ...onceEnough].map((arg) => `'${arg}'`).join(" ")}`;
+    const script = `node --version && node scripts/run.mjs test --forceExit ${[...args, ...withoutLong].map((arg) => `'${arg}'`).join(" ")}`;
     return run(minutes, "npx", "-y", "-p", `node@${version}`, "-c", script);
   };
 }
@@ -92,8 +92,9 @@ function onNode(version) {
 /** Scenarios of the fault suite that take little time; `npm run faults` alone runs all of them. */
 const quickFaults = ["server-killed", "client-killed", "restart-in-turn", "cycles", "--transport", "tcp"];
 
-/** What only takes long, and does not depend on the version of Node. */
-const onceEnough = ["--testPathIgnorePatterns", "mutations|endings|flood|stream-memory|slow-link|guide|node_modules"];
+/** Tests that take long, and show nothing new under another Node or with coverage, which slows them down. */
+const longTests = "mutations|endings|flood|stream-memory|slow-link|guide";
+const withoutLong = ["--testPathIgnorePatterns", `${longTests}|/node_modules/`];
 
 const coverage = ["--coverage", "--coverageReporters=text"];
 
@@ -103,7 +104,8 @@ task("generated code is up to date", 3, "generate", "--check");
 task("lint", 4, "lint");
 task("type-check", 3, "typecheck");
 task("build", 3, "build");
-tests("test", 8, (minutes, args) => run(minutes, "npm", "test", "--", ...coverage, ...args));
+tests("test", 6, (minutes, args) => run(minutes, "npm", "test", "--", ...coverage, ...args, ...withoutLong));
+tests("long tests", 5, (minutes, args) => run(minutes, "npm", "test", "--", ...args, "--testPathPatterns", longTests));
 command("demo", 2, "npm", "run", "demo");
 command("interop", 3, "npm", "run", "interop");
 task("faults", 4, "faults", ...quickFaults);

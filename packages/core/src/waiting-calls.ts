@@ -102,7 +102,9 @@ export class WaitingCalls extends Timed {
   /** Taking the first out of a long array would move all others, each time. */
   #shift(): void {
     this.#head += 1;
-    if (this.#head >= 1024 && this.#head * 2 >= this.#calls.length) this.#keep(() => true);
+    // What has been served must not be kept in memory for long.
+    const isLong = this.#head >= 256 && this.#head * 2 >= this.#calls.length;
+    if (isLong || this.#head === this.#calls.length) this.#keep(() => true);
   }
 
   #keep(isKept: (call: ClientCall) => boolean): void {

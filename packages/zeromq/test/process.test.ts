@@ -89,9 +89,10 @@ test("a server that is killed is noticed at once, and its successor on the same 
   const [line] = (await once(child.stdout!, "data")) as [Buffer];
   const client = await connect(line.toString().trim());
   const link = await client.links.next();
+  const exited = once(child, "exit");
   child.kill("SIGKILL");
   expect(await link.losses.next()).toBe("the connection was lost");
-  await once(child, "exit");
+  await exited;
   await bind(client.address, { end: answering() });
   expect(await (await client.links.next()).messages.next()).toBe("welcome");
 });

@@ -1,6 +1,6 @@
 import type { StackParts } from "./binding.ts";
 import type { ClientCall } from "./caller.ts";
-import { ClientSession, helloBatch, refusedText } from "./client-session.ts";
+import { ClientSession, helloBatch } from "./client-session.ts";
 import type { ClientSessionOwner } from "./client-session.ts";
 import { callMethods } from "./contract.ts";
 import type { Contract } from "./contract.ts";
@@ -158,7 +158,7 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
 
   #drop(session: ClientSession, reason: string): void {
     this.#ready = this.#ready.filter((other) => other !== session);
-    if (this.#ready.length === 0) this.#note(reason, reason.startsWith(refusedText));
+    if (this.#ready.length === 0) this.#note(reason, session.wasRefused);
   }
 
   #note(problem: string, isRefusal: boolean): void {

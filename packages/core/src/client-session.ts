@@ -11,9 +11,6 @@ import { Session } from "./session.ts";
 import type { SessionSettings } from "./session.ts";
 import type { Link } from "./transport.ts";
 
-/** How the end of a session begins that the server did not want. */
-export const refusedText = "the server refused the connection";
-
 /** What the owner of a client session is told. */
 export interface ClientSessionOwner {
   /** What to answer READY with. */
@@ -56,6 +53,8 @@ export function helloBatch(settings: SessionSettings, info: string): Uint8Array 
 export class ClientSession extends Session {
   /** Whether it takes new calls. */
   accepting = false;
+  /** Whether it ended since the server did not want it. */
+  wasRefused = false;
   readonly #owner: ClientSessionOwner;
   readonly #outgoing: OutgoingCalls;
   #scope: SessionScope | undefined;
@@ -179,11 +178,12 @@ export class ClientSession extends Session {
   #refused(batch: BatchReader): void {
     const { message, minVersion, maxVersion } = batch.meta(Refusal);
     const range = batch.aux === RefuseReason.VERSION ? ` (it speaks versions ${minVersion} to ${maxVersion})` : "";
+    this.wasRefused = true;
     this.#fatal =
       batch.aux === RefuseReason.VERSION ||
       batch.aux === RefuseReason.MISMATCH ||
       batch.aux === RefuseReason.UNAUTHENTICATED;
-    this.hangUp(`${refusedText}: ${message}${range}`);
+    this.hangUp(`the server refused the connection: ${message}${range}`);
   }
 
   #goAway(): void {

@@ -75,6 +75,7 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
       maxStreamsPerSession: Infinity,
       count: this.counters.count,
       callOver: () => undefined,
+      outlives: () => undefined,
     };
     this.#ends = addresses.map((address) => {
       const { stack } = bindingFor(address, options.binding, attach);

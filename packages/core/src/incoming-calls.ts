@@ -31,7 +31,9 @@ export interface IncomingOwner {
   readonly maxStreamsPerSession: number;
   readonly count: (what: string) => void;
   /** A call is over. */
-  callOver(): void;
+  callOver(call: ServerCall): void;
+  /** The caller of a one-way call is gone, and the call goes on. */
+  outlives(call: ServerCall): void;
 }
 
 /** The calls that one end of a session answers. Those of a client have odd ids, those of a server even ones. */
@@ -112,7 +114,7 @@ export class IncomingCalls implements CalleeOwner {
       this.#oneWayDone();
     }
     this.#owner.table.released(call);
-    this.#owner.callOver();
+    this.#owner.callOver(call);
   }
 
   enter(call: ServerCall): void {
@@ -135,10 +137,12 @@ export class IncomingCalls implements CalleeOwner {
     for (const call of [...this.#calls.values()]) call.failHere(errorOf(call.path));
   }
 
-  /** Nobody is there any more to answer to. */
+  /** Nobody is there any more to answer to. A one-way call that has come as a whole needs nobody. */
   abortAll(reason: string): void {
-    for (const call of [...this.#calls.values()])
-      call.abort(new RpcError(Status.CANCELLED, `the caller is gone: ${reason}`));
+    for (const call of [...this.#calls.values()]) {
+      if (call.oneWay && call.stage !== "arriving") this.#owner.outlives(call);
+      else call.abort(new RpcError(Status.CANCELLED, `the caller is gone: ${reason}`));
+    }
   }
 
   #refusal({ clientStreams, serverStreams }: Operation): RpcError | undefined {

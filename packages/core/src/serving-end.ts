@@ -54,7 +54,8 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
   readonly #session: SessionSettings;
   readonly #sessions = new Set<ServerSession>();
   readonly #plain: CallPort;
-  readonly #plainCalls = new Set<ServerCall>();
+  /** Calls that belong to no session, or no longer. */
+  readonly #loose = new Set<ServerCall>();
   #attachment: Attachment | undefined;
   #idle: (() => void) | undefined;
   #drainCut = false;
@@ -112,7 +113,7 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
   async close(): Promise<void> {
     this.draining = true;
     for (const session of [...this.#sessions]) session.failAll(closing);
-    for (const call of [...this.#plainCalls]) call.failHere(closing(call.path));
+    for (const call of [...this.#loose]) call.failHere(closing(call.path));
     for (const session of [...this.#sessions]) session.hangUp("the server is closing");
     await this.#attachment?.close(lingerMs);
     this.#attachment = undefined;
@@ -141,8 +142,9 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
       oneWay: operation.oneWay,
     };
     const call = new ServerCall(this, this.#plain, 0, head, new PlainReply(request));
-    this.#plainCalls.add(call);
-    request.onGone((reason) => call.abort(new RpcError(Status.CANCELLED, `the caller is gone: ${reason}`)));
+    this.#loose.add(call);
+    if (!operation.oneWay)
+      request.onGone((reason) => call.abort(new RpcError(Status.CANCELLED, `the caller is gone: ${reason}`)));
     const body = new FrameReader(request.body);
     let message: unknown;
     try {
@@ -171,8 +173,13 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     this.table.enter(call);
   }
 
-  callOver(): void {
+  callOver(call: ServerCall): void {
+    if (this.#loose.size > 0) this.#loose.delete(call);
     this.#idle?.();
+  }
+
+  outlives(call: ServerCall): void {
+    this.#loose.add(call);
   }
 
   outboxMoved(): void {
@@ -186,13 +193,13 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
   }
 
   finished(call: ServerCall): void {
-    if (!this.#plainCalls.delete(call)) return;
+    if (!this.#loose.delete(call)) return;
     this.table.released(call);
     this.#idle?.();
   }
 
   get #openCalls(): number {
-    let open = this.#plainCalls.size;
+    let open = this.#loose.size;
     for (const session of this.#sessions) open += session.incomingCalls + (session.outbox.isHolding ? 1 : 0);
     return open;
   }

@@ -1,5 +1,9 @@
+import { EventEmitter, once } from "node:events";
 import { describe, expect, test } from "@jest/globals";
+import { Channel, ServiceHost, binding, memory, partial } from "@zerobind/core";
+import type { OperationContext } from "@zerobind/core";
 import { RecordType, Flag } from "../src/records.ts";
+import { Behavior } from "./gen/test/v1/behavior.rpc.ts";
 import { HostileServer, againstHost, call, path, unary } from "./support/hostile.ts";
 import { batch } from "./support/raw-peer.ts";
 import type { RawPeer } from "./support/raw-peer.ts";
@@ -50,5 +54,35 @@ describe("one-way calls", () => {
       expect(peer.received.filter(({ callId }) => callId !== 0 && callId !== 99)).toEqual([]);
       expect(pair.failures.length).toBe(errors);
     });
+  });
+
+  test("that have arrived are carried out when their sender is gone, and a host that closes waits for them", async () => {
+    const events = new EventEmitter();
+    const [opened, ended] = [once(events, "open"), once(events, "ended")];
+    const heard: string[] = [];
+    const notify = async ({ text }: { text: string }): Promise<void> => {
+      events.emit("entered");
+      await opened;
+      heard.push(text);
+    };
+    const host = new ServiceHost({ binding: binding(memory()), maxConcurrentCalls: 1 });
+    const ping = (_: unknown, { session }: OperationContext) => {
+      session?.signal.addEventListener("abort", () => events.emit("ended"));
+      return {};
+    };
+    await host.serve(Behavior, partial(Behavior, { notify, ping })).open("memory://*");
+    const channel = new Channel(host.address, { binding: binding(memory()) });
+    const client = channel.client(Behavior);
+    await client.ping({});
+    const entered = once(events, "entered");
+    for (const text of ["a", "b", "c"]) await client.notify({ text });
+    await entered;
+    await channel.close();
+    await ended;
+    expect(heard).toEqual([]);
+    const closing = host.close();
+    events.emit("open");
+    await closing;
+    expect(heard).toEqual(["a", "b", "c"]);
   });
 });

@@ -10,7 +10,7 @@ const usedByMessageCode: ReadonlySet<string> = new Set(
     "AnyValueWrapperFns BigInt BinaryReader BinaryWriter Builtin DeepPartial FieldMaskWrapperFns ListValueWrapperFns Map MessageFns " +
     "MessageInit StructWrapperFns Uint8Array acc arr array b64 base base64FromBytes bin byte bytesFromBase64 date e floatToJson " +
     "fraction fromJsonTimestamp fromTimestamp i input isObject isSet k key len length longToNumber m match message millis nanos " +
-    "obj padded previousRecursionDepth reader result seconds struct t tag timestampToJson toTimestamp v value values writer"
+    "noBytes obj padded previousRecursionDepth reader result seconds struct t tag timestampToJson toTimestamp v value values writer"
   ).split(" "),
 );
 const usedByMessageCodePattern = /^(createBase\w*|[a-z]\w*(From|To)JSON|entry\d*|end\d*)$/;

@@ -63,7 +63,7 @@ function joinToRuntime(code: string, file: DescFile, specifiers: Specifiers): st
       new RegExp(`(?<=^(?:import .*|\\}) from )"${googlePlaceholder}";$`, "m"),
       () => `"${specifiers.runtime("google")}";`,
     );
-  const safe = defineKeys(validTimestamps(joined));
+  const safe = sharedBytes(defineKeys(validTimestamps(joined)));
   return needsNoCheck(file) ? safe.replace("/* eslint-disable */", noCheck) : safe;
 }
 
@@ -85,6 +85,14 @@ function defineKeys(code: string): string {
       `${indent}globalThis.Object.defineProperty(${object}, ${key}, {\n${indent}  value: ${value},\n${indent}  configurable: true,\n` +
       `${indent}  enumerable: true,\n${indent}  writable: true,\n${indent}});`,
   );
+}
+
+/** An array of its own for each empty `bytes` field would be the most expensive part of most messages. */
+function sharedBytes(code: string): string {
+  const shared = code.replaceAll("new Uint8Array(0)", "noBytes");
+  return shared === code
+    ? code
+    : shared.replace(/(?<=^import \{ [^}]*)(?= \} from ".*\bwire(?:\.\w+)?";$)/m, ", noBytes");
 }
 
 const noCheck = `/* eslint-disable */

@@ -26,7 +26,10 @@ const storage: Storage | undefined = AsyncLocalStorage && new AsyncLocalStorage(
 
 /** Runs a handler, so that whatever it starts, now or later, knows the call that it belongs to. */
 export function runAs<Call extends ParentCall | undefined, R>(call: Call, work: (call: Call) => R): R {
-  return storage ? storage.run(call, work, call) : work(call);
+  // Storage that was never run costs nothing; one that was slows every promise of the process down.
+  return storage && (call !== undefined || storage.getStore() !== undefined)
+    ? storage.run(call, work, call)
+    : work(call);
 }
 
 /** The call that the running code belongs to, if it belongs to one. */

@@ -19,9 +19,9 @@ export abstract class CallContext extends CallHalf implements OperationContext {
   readonly peer: Peer;
   readonly deadlineMs: number;
   readonly oneWay: boolean;
-  readonly #signal = new HandlerSignal();
   /** What is sent along with the reply. */
   #blocks: ReplyBlocks | undefined;
+  #signal: HandlerSignal | undefined;
   #metadata: Metadata | undefined;
   #items: ContextItems | undefined;
 
@@ -58,7 +58,7 @@ export abstract class CallContext extends CallHalf implements OperationContext {
   }
 
   get signal(): AbortSignal {
-    return this.#signal.signal;
+    return (this.#signal ??= new HandlerSignal()).signal;
   }
 
   get blocks(): ReplyBlocks {
@@ -103,7 +103,7 @@ export abstract class CallContext extends CallHalf implements OperationContext {
   /** The handler is to stop. */
   protected stopHandler(reason: RpcError): void {
     this.inbound?.abort(reason);
-    this.#signal.abort(reason);
+    (this.#signal ??= new HandlerSignal()).abort(reason);
   }
 }
 

@@ -83,14 +83,11 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     return (this.inbound = new Inbound(this, limits.streamWindowMessages, limits.streamWindowBytes));
   }
 
-  /** Writes one record of this call; returns the size of its body, or fails the call and returns -1. */
-  protected record(
-    type: number,
-    flags: number,
-    aux: number,
-    meta?: [AnyMessageType, unknown],
-    body?: [AnyMessageType, unknown],
-  ): number {
+  /**
+   * Writes one record of this call, with a message that goes out as its body, if there is one; returns the size of that
+   * body, or fails the call and returns -1.
+   */
+  protected record(type: number, flags: number, aux: number, meta?: [AnyMessageType, unknown], body?: unknown): number {
     try {
       return this.port.outbox.write({
         type,
@@ -99,8 +96,8 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
         aux,
         metaType: meta?.[0],
         meta: meta?.[1],
-        bodyType: body?.[0],
-        body: body?.[1],
+        bodyType: body === undefined ? undefined : this.outboundType,
+        body,
       });
     } catch (error) {
       this.failHere(this.encodeError(error));
@@ -118,7 +115,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     if (typeof item !== "object" || item === null) return this.failHere(this.encodeError(noMessage(item)));
     const blocks = this.alongWith;
     const meta = blocks?.dataMeta();
-    const bytes = this.record(RecordType.DATA, Flag.MESSAGE, 0, meta, [this.outboundType, item]);
+    const bytes = this.record(RecordType.DATA, Flag.MESSAGE, 0, meta, item);
     if (bytes < 0) return;
     // A message that could not be encoded has not taken the header block with it.
     if (meta) blocks?.sent();

@@ -5,7 +5,6 @@ import type { Peer } from "./context.ts";
 import type { Metadata, MetadataInit } from "./metadata.ts";
 import { checkRetry } from "./retry.ts";
 import type { RetryPolicy } from "./retry.ts";
-import { now } from "./timer-wheel.ts";
 
 /** What a caller may say of one call. All are optional; the object is read when the call is made and not kept. */
 export interface CallOptions {
@@ -75,13 +74,13 @@ export const callChecks: Checks = {
   onTrailer: isFunction,
 };
 
-/** When a call must be over, on the monotonic clock. TypeError for a deadline that is none. */
-export function deadlineOf(options: CallOptions | undefined, defaultTimeoutMs: number): number {
+/** When a call must be over that is made at `startedMs`, both on the monotonic clock. TypeError for a deadline that is none. */
+export function deadlineOf(options: CallOptions | undefined, defaultTimeoutMs: number, startedMs: number): number {
   const { timeoutMs, deadline } = options ?? {};
-  if (deadline === undefined) return now() + (timeoutMs ?? defaultTimeoutMs);
+  if (deadline === undefined) return startedMs + (timeoutMs ?? defaultTimeoutMs);
   if (timeoutMs !== undefined) throw new TypeError("give timeoutMs or deadline, not both");
   const at = deadline instanceof Date ? deadline.getTime() : deadline;
   if (typeof at !== "number" || Number.isNaN(at))
     throw new TypeError(`deadline must be a Date or milliseconds since the epoch, not ${kindOf(deadline)}`);
-  return now() + (at - Date.now());
+  return startedMs + (at - Date.now());
 }

@@ -24,7 +24,8 @@ export interface GivenCall {
   readonly request: unknown;
   readonly options: CallOptions | undefined;
   readonly metadata: Metadata | undefined;
-  /** On the monotonic clock. */
+  /** When the call was made and when it must be over, on the monotonic clock. */
+  readonly startedMs: number;
   readonly deadlineMs: number;
 }
 

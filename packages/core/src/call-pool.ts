@@ -113,9 +113,9 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     return this.#ends.some(({ connected }) => connected);
   }
 
-  deadlineOf(method: ClientMethod, options: CallOptions | undefined): number {
+  deadlineOf(method: ClientMethod, options: CallOptions | undefined, startedMs: number): number {
     if (options !== undefined) checkCallOptions(options, method);
-    return deadlineOf(options, method.timeoutMs ?? this.#options.timeoutMs ?? 30_000);
+    return deadlineOf(options, method.timeoutMs ?? this.#options.timeoutMs ?? 30_000, startedMs);
   }
 
   start(method: ClientMethod, given: GivenCall, settle?: Settle): ClientCall {

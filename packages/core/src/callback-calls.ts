@@ -53,9 +53,9 @@ export class CallbackCalls implements CallOwner, CallStarter {
     return createClient(this, contract, []);
   }
 
-  deadlineOf(method: ClientMethod, options: CallOptions | undefined): number {
+  deadlineOf(method: ClientMethod, options: CallOptions | undefined, startedMs: number): number {
     if (options !== undefined) checkCallOptions(options, method);
-    return deadlineOf(options, method.timeoutMs ?? defaultTimeoutMs);
+    return deadlineOf(options, method.timeoutMs ?? defaultTimeoutMs, startedMs);
   }
 
   start(method: ClientMethod, given: GivenCall, settle?: Settle): ClientCall {

@@ -19,7 +19,6 @@ import { Status, toStatusCode } from "./status.ts";
 import type { StatusCode } from "./status.ts";
 import { iterate, pump } from "./stream.ts";
 import type { Inbound } from "./stream.ts";
-import { now } from "./timer-wheel.ts";
 
 /**
  * The caller's half of a call, from the stub to its one ending: waits for a session, sends the request, takes the
@@ -29,7 +28,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
   readonly method: ClientMethod;
   readonly waitsForReady: boolean;
   /** When it was made, and when it must be over, on the monotonic clock. */
-  readonly startedMs: number = now();
+  readonly startedMs: number;
   readonly deadlineMs: number;
   /** The outgoing batch that has its CALL, 0 before it is written; tells after a loss whether that had left. */
   batchNumber = 0;
@@ -55,6 +54,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     super();
     this.#owner = owner;
     this.method = method;
+    this.startedMs = given.startedMs;
     this.#request = given.request;
     this.options = given.options;
     this.#metadata = given.metadata;
@@ -112,7 +112,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
       method.flags,
       remainingMs(this.deadlineMs),
       callMeta(method, this.#metadata, known, number),
-      method.clientStreams ? undefined : [method.descriptor.input, this.#request],
+      method.clientStreams ? undefined : this.#request,
     );
     if (written < 0) return;
     this.batchNumber = batchNumber;

@@ -13,10 +13,11 @@ import type { InterceptedCall, Interceptor } from "./interceptor.ts";
 import { Metadata } from "./metadata.ts";
 import { isPromiseLike, isStreamable } from "./stream.ts";
 import type { ResponseStream } from "./stream.ts";
+import { now } from "./timer-wheel.ts";
 
 /** The channel as its clients see it. */
 export interface CallStarter {
-  deadlineOf(method: ClientMethod, options: CallOptions | undefined): number;
+  deadlineOf(method: ClientMethod, options: CallOptions | undefined, startedMs: number): number;
   start(method: ClientMethod, given: GivenCall, settle?: Settle): ClientCall;
 }
 
@@ -41,9 +42,10 @@ export function createClient(
 
 function directStub(channel: CallStarter, method: ClientMethod): Stub {
   return (request, options) => {
-    const deadlineMs = channel.deadlineOf(method, options);
+    const startedMs = now();
+    const deadlineMs = channel.deadlineOf(method, options, startedMs);
     const metadata = options?.metadata === undefined ? undefined : Metadata.from(options.metadata);
-    return invoke(channel, method, { request, options, metadata, deadlineMs });
+    return invoke(channel, method, { request, options, metadata, startedMs, deadlineMs });
   };
 }
 
@@ -80,14 +82,15 @@ const outerDeadline = new ContextKey<number>("zerobind deadline", Infinity);
 function interceptedStub(channel: CallStarter, method: ClientMethod, interceptors: readonly Interceptor[]): Stub {
   const { descriptor, path } = method;
   const run = compose(interceptors, ({ request, options, metadata, items }) => {
-    const deadlineMs = Math.min(channel.deadlineOf(method, options), items.get(outerDeadline));
-    const given = { request, options, metadata: metadata.size > 0 ? metadata : undefined, deadlineMs };
+    const startedMs = now();
+    const deadlineMs = Math.min(channel.deadlineOf(method, options, startedMs), items.get(outerDeadline));
+    const given = { request, options, metadata: metadata.size > 0 ? metadata : undefined, startedMs, deadlineMs };
     const result = invoke(channel, method, given);
     if (method.serverStreams) items.get(interceptedStream)?.opened(result as ResponseStream<unknown>);
     return result;
   });
   return (request, options) => {
-    const deadlineMs = channel.deadlineOf(method, options);
+    const deadlineMs = channel.deadlineOf(method, options, now());
     checkRequest(method, request);
     const metadata = options?.metadata === undefined ? new Metadata() : new Metadata(options.metadata);
     const items = new ContextItems();

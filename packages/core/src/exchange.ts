@@ -13,6 +13,7 @@ import { PushStream } from "./push-stream.ts";
 import { ReplyChannel } from "./reply-channel.ts";
 import type { ReplyChannelOptions } from "./reply-channel.ts";
 import type { Inbound } from "./stream.ts";
+import { now } from "./timer-wheel.ts";
 
 /**
  * A binding: how messages travel, from the outermost message element down to the transport.
@@ -109,7 +110,9 @@ export class RequestChannel implements AsyncDisposable {
     // Paths are the caller's own; a program that makes up new ones all the time only loses the cache.
     if (this.#methods.size < 1000) this.#methods.set(key, method);
     const metadata = headers.size > 0 ? headers : undefined;
-    return { method, given: { options, metadata, deadlineMs: this.#calls.deadlineOf(method, options) } };
+    const startedMs = now();
+    const deadlineMs = this.#calls.deadlineOf(method, options, startedMs);
+    return { method, given: { options, metadata, startedMs, deadlineMs } };
   }
 }
 

@@ -14,7 +14,6 @@ import type { SessionScope } from "./session-context.ts";
 import type { Session } from "./session.ts";
 import { Status } from "./status.ts";
 import type { StatusCode } from "./status.ts";
-import { now } from "./timer-wheel.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 
 /** Longest name of a method, and highest number that a peer may give to one. */
@@ -81,7 +80,7 @@ export class IncomingCalls implements CalleeOwner {
     if (refusal) return this.#reject(batch, refusal, operation);
     this.lastCallId = id;
     const { peer } = this.#scope;
-    const deadlineMs = batch.aux === 0 ? Infinity : now() + batch.aux;
+    const deadlineMs = batch.aux === 0 ? Infinity : this.#session.heardMs + batch.aux;
     const oneWay = (batch.flags & Flag.ONEWAY) !== 0;
     const head = { operation, session: this.#scope, peer, metadata, deadlineMs, oneWay };
     const call = new ServerCall(this, this.#session, id, head);
@@ -103,8 +102,7 @@ export class IncomingCalls implements CalleeOwner {
   }
 
   finished(call: ServerCall): void {
-    if (this.#calls.get(call.id) !== call) return;
-    this.#calls.delete(call.id);
+    if (!this.#calls.delete(call.id)) return;
     const { outbox } = this.#session;
     if (outbox.isHolding && outbox.backlog.has(call.id)) this.#leaving.add(call.id);
     const { operation } = call;

@@ -102,8 +102,7 @@ export class OutgoingCalls implements CallerPort {
   }
 
   finished(call: ClientCall): void {
-    if (this.#calls.get(call.id) !== call) return;
-    this.#calls.delete(call.id);
+    if (!this.#calls.delete(call.id)) return;
     // One-way calls are over when they have left; their room comes back with the peer's acknowledgement.
     if (!call.method.oneWay) this.#changed();
   }

@@ -72,6 +72,8 @@ export class WireError extends Error {
  */
 export class FrameReader extends BinaryReader {
   readonly frame: Uint8Array;
+  /** Where generated code counts how deep it is; a field from the beginning, so that all readers keep one shape. */
+  protected readonly __tsProtoDecodeDepth: number = 0;
 
   constructor(frame: Uint8Array) {
     super(frame);

@@ -68,7 +68,7 @@ export class ServerCall extends CallContext implements IncomingCall {
   }
 
   sendHeader(): void {
-    if (this.ended || this.#instead || this.blocks.headerSent) return;
+    if (this.ended || this.oneWay || this.#instead || this.blocks.headerSent) return;
     this.blocks.header ??= new Metadata();
     if (this.record(RecordType.DATA, 0, 0, this.blocks.dataMeta()) >= 0) this.blocks.sent();
   }
@@ -162,10 +162,6 @@ export class ServerCall extends CallContext implements IncomingCall {
     this.#hasRequest = true;
   }
 
-  protected override record(...record: Parameters<CallContext["record"]>): number {
-    return this.oneWay ? 0 : super.record(...record);
-  }
-
   protected override encodeError(error: unknown): RpcError {
     const status = error instanceof TooLargeError ? this.#tooLarge(error) : super.encodeError(error);
     this.operation.onUnsendable?.(status);
@@ -199,9 +195,8 @@ export class ServerCall extends CallContext implements IncomingCall {
     } else if (this.oneWay) this.status = "replied";
     else if (error) this.#sendStatus(error);
     else {
-      const body: [AnyMessageType, unknown] | undefined = value === undefined ? undefined : [this.outboundType, value];
-      const flags = body ? Flag.END | Flag.MESSAGE : Flag.END;
-      const bytes = this.record(RecordType.END, flags, Status.OK, this.#endMeta(), body);
+      const flags = value === undefined ? Flag.END : Flag.END | Flag.MESSAGE;
+      const bytes = this.record(RecordType.END, flags, Status.OK, this.#endMeta(), value);
       // A reply that cannot be encoded has already been answered by its error.
       if (bytes < 0) return;
       this.status = "replied";

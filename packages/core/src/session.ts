@@ -57,7 +57,8 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
   readonly link: Link;
   protected readonly settings: SessionSettings;
   #over = false;
-  #heardMs = now();
+  /** When the last batch came, on the monotonic clock. */
+  heardMs: number = now();
   /** When the peer was asked for a sign of life that has not come yet. */
   #pingedMs: number | undefined;
   /** Messages that are being joined from fragments. */
@@ -101,7 +102,7 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     if (this.#over) return;
     try {
       const batch = new BatchReader(frames);
-      this.#heardMs = now();
+      this.heardMs = now();
       if (batch.tag !== this.outbox.tag && !this.onStrangeBatch(batch)) return;
       while (!this.#over && batch.next()) this.#record(batch);
       if (!this.#over && batch.tag === this.outbox.tag) this.#received(frames);
@@ -231,9 +232,9 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     if (this.#over || this.openCalls === 0) return;
     const { pingIntervalMs, pingTimeoutMs, watchWheel } = this.settings;
     const pingedMs = this.#pingedMs;
-    if (pingedMs === undefined || this.#heardMs >= pingedMs) {
+    if (pingedMs === undefined || this.heardMs >= pingedMs) {
       // Silence only counts from a question that was not answered.
-      const isSilent = now() - this.#heardMs >= pingIntervalMs;
+      const isSilent = now() - this.heardMs >= pingIntervalMs;
       this.#pingedMs = isSilent ? now() : undefined;
       if (isSilent) this.writeControl(RecordType.PING, 0, 0);
     } else if (now() - pingedMs >= pingTimeoutMs) {

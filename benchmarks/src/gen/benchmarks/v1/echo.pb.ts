@@ -2,7 +2,7 @@
 // source: benchmarks/v1/echo.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from "zerobind/wire";
+import { BinaryReader, BinaryWriter, noBytes } from "zerobind/wire";
 import type { MessageInit } from "zerobind";
 
 /** The service that the benchmarks call. */
@@ -14,7 +14,7 @@ export interface Payload {
 }
 
 function createBasePayload(): Payload {
-  return { number: 0, text: "", data: new Uint8Array(0) };
+  return { number: 0, text: "", data: noBytes };
 }
 
 export const Payload: MessageFns<Payload, "benchmarks.v1.Payload"> = {
@@ -86,7 +86,7 @@ export const Payload: MessageFns<Payload, "benchmarks.v1.Payload"> = {
     return {
       number: isSet(object.number) ? globalThis.Number(object.number) : 0,
       text: isSet(object.text) ? globalThis.String(object.text) : "",
-      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
+      data: isSet(object.data) ? bytesFromBase64(object.data) : noBytes,
     };
   },
 
@@ -111,7 +111,7 @@ export const Payload: MessageFns<Payload, "benchmarks.v1.Payload"> = {
     const message = createBasePayload();
     message.number = object.number ?? 0;
     message.text = object.text ?? "";
-    message.data = object.data ?? new Uint8Array(0);
+    message.data = object.data ?? noBytes;
     return message;
   },
 };

@@ -2,7 +2,7 @@
 // source: legacy/legacy.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from "@zerobind/core/wire";
+import { BinaryReader, BinaryWriter, noBytes } from "@zerobind/core/wire";
 import type { MessageInit } from "@zerobind/core";
 
 /** @deprecated */
@@ -14,7 +14,7 @@ export interface Request {
 }
 
 function createBaseRequest(): Request {
-  return { name: 'a "quoted" \\ ${name} default', count: 7n, data: new Uint8Array(0) };
+  return { name: 'a "quoted" \\ ${name} default', count: 7n, data: noBytes };
 }
 
 export const Request: MessageFns<Request, "Request"> = {
@@ -89,7 +89,7 @@ export const Request: MessageFns<Request, "Request"> = {
     return {
       name: isSet(object.name) ? globalThis.String(object.name) : 'a "quoted" \\ ${name} default',
       count: isSet(object.count) ? BigInt(object.count) : 7n,
-      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
+      data: isSet(object.data) ? bytesFromBase64(object.data) : noBytes,
     };
   },
 
@@ -114,7 +114,7 @@ export const Request: MessageFns<Request, "Request"> = {
     const message = createBaseRequest();
     message.name = object.name ?? 'a "quoted" \\ ${name} default';
     message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 7n;
-    message.data = object.data ?? new Uint8Array(0);
+    message.data = object.data ?? noBytes;
     return message;
   },
 };

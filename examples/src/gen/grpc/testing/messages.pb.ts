@@ -2,7 +2,7 @@
 // source: grpc/testing/messages.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from "zerobind/wire";
+import { BinaryReader, BinaryWriter, noBytes } from "zerobind/wire";
 import type { MessageInit } from "zerobind";
 
 /**
@@ -291,7 +291,7 @@ export const BoolValue: MessageFns<BoolValue, "grpc.testing.BoolValue"> = {
 };
 
 function createBasePayload(): Payload {
-  return { type: 0, body: new Uint8Array(0) };
+  return { type: 0, body: noBytes };
 }
 
 export const Payload: MessageFns<Payload, "grpc.testing.Payload"> = {
@@ -351,7 +351,7 @@ export const Payload: MessageFns<Payload, "grpc.testing.Payload"> = {
   fromJSON(object: any): Payload {
     return {
       type: isSet(object.type) ? payloadTypeFromJSON(object.type) : 0,
-      body: isSet(object.body) ? bytesFromBase64(object.body) : new Uint8Array(0),
+      body: isSet(object.body) ? bytesFromBase64(object.body) : noBytes,
     };
   },
 
@@ -372,7 +372,7 @@ export const Payload: MessageFns<Payload, "grpc.testing.Payload"> = {
   fromPartial(object: MessageInit<Payload>): Payload {
     const message = createBasePayload();
     message.type = object.type ?? 0;
-    message.body = object.body ?? new Uint8Array(0);
+    message.body = object.body ?? noBytes;
     return message;
   },
 };

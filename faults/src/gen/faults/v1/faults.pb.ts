@@ -2,7 +2,7 @@
 // source: faults/v1/faults.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from "zerobind/wire";
+import { BinaryReader, BinaryWriter, noBytes } from "zerobind/wire";
 import type { MessageInit } from "zerobind";
 
 /** The service that the fault suite calls while it kills, stops and floods. */
@@ -47,7 +47,7 @@ export interface Item {
 }
 
 function createBaseJob(): Job {
-  return { client: 0, id: 0, delayMs: 0, count: 0, intervalMs: 0, itemBytes: 0, fail: false, data: new Uint8Array(0) };
+  return { client: 0, id: 0, delayMs: 0, count: 0, intervalMs: 0, itemBytes: 0, fail: false, data: noBytes };
 }
 
 export const Job: MessageFns<Job, "faults.v1.Job"> = {
@@ -191,7 +191,7 @@ export const Job: MessageFns<Job, "faults.v1.Job"> = {
         ? globalThis.Number(object.item_bytes)
         : 0,
       fail: isSet(object.fail) ? globalThis.Boolean(object.fail) : false,
-      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
+      data: isSet(object.data) ? bytesFromBase64(object.data) : noBytes,
     };
   },
 
@@ -236,13 +236,13 @@ export const Job: MessageFns<Job, "faults.v1.Job"> = {
     message.intervalMs = object.intervalMs ?? 0;
     message.itemBytes = object.itemBytes ?? 0;
     message.fail = object.fail ?? false;
-    message.data = object.data ?? new Uint8Array(0);
+    message.data = object.data ?? noBytes;
     return message;
   },
 };
 
 function createBaseDone(): Done {
-  return { client: 0, id: 0, server: 0, count: 0, data: new Uint8Array(0) };
+  return { client: 0, id: 0, server: 0, count: 0, data: noBytes };
 }
 
 export const Done: MessageFns<Done, "faults.v1.Done"> = {
@@ -338,7 +338,7 @@ export const Done: MessageFns<Done, "faults.v1.Done"> = {
       id: isSet(object.id) ? globalThis.Number(object.id) : 0,
       server: isSet(object.server) ? globalThis.Number(object.server) : 0,
       count: isSet(object.count) ? globalThis.Number(object.count) : 0,
-      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
+      data: isSet(object.data) ? bytesFromBase64(object.data) : noBytes,
     };
   },
 
@@ -371,13 +371,13 @@ export const Done: MessageFns<Done, "faults.v1.Done"> = {
     message.id = object.id ?? 0;
     message.server = object.server ?? 0;
     message.count = object.count ?? 0;
-    message.data = object.data ?? new Uint8Array(0);
+    message.data = object.data ?? noBytes;
     return message;
   },
 };
 
 function createBaseItem(): Item {
-  return { client: 0, id: 0, server: 0, number: 0, paceMs: 0, data: new Uint8Array(0) };
+  return { client: 0, id: 0, server: 0, number: 0, paceMs: 0, data: noBytes };
 }
 
 export const Item: MessageFns<Item, "faults.v1.Item"> = {
@@ -489,7 +489,7 @@ export const Item: MessageFns<Item, "faults.v1.Item"> = {
         : isSet(object.pace_ms)
         ? globalThis.Number(object.pace_ms)
         : 0,
-      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
+      data: isSet(object.data) ? bytesFromBase64(object.data) : noBytes,
     };
   },
 
@@ -526,7 +526,7 @@ export const Item: MessageFns<Item, "faults.v1.Item"> = {
     message.server = object.server ?? 0;
     message.number = object.number ?? 0;
     message.paceMs = object.paceMs ?? 0;
-    message.data = object.data ?? new Uint8Array(0);
+    message.data = object.data ?? noBytes;
     return message;
   },
 };

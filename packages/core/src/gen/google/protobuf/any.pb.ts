@@ -2,7 +2,7 @@
 // source: google/protobuf/any.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from "../../../wire.ts";
+import { BinaryReader, BinaryWriter, noBytes } from "../../../wire.ts";
 import type { MessageInit } from "../../../contract.ts";
 
 /**
@@ -75,7 +75,7 @@ export interface Any {
 }
 
 function createBaseAny(): Any {
-  return { typeUrl: "", value: new Uint8Array(0) };
+  return { typeUrl: "", value: noBytes };
 }
 
 export const Any: MessageFns<Any, "google.protobuf.Any"> = {
@@ -139,7 +139,7 @@ export const Any: MessageFns<Any, "google.protobuf.Any"> = {
         : isSet(object.type_url)
         ? globalThis.String(object.type_url)
         : "",
-      value: isSet(object.value) ? bytesFromBase64(object.value) : new Uint8Array(0),
+      value: isSet(object.value) ? bytesFromBase64(object.value) : noBytes,
     };
   },
 
@@ -160,7 +160,7 @@ export const Any: MessageFns<Any, "google.protobuf.Any"> = {
   fromPartial(object: MessageInit<Any>): Any {
     const message = createBaseAny();
     message.typeUrl = object.typeUrl ?? "";
-    message.value = object.value ?? new Uint8Array(0);
+    message.value = object.value ?? noBytes;
     return message;
   },
 };

@@ -2,7 +2,7 @@
 // source: google/protobuf/wrappers.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from "../../../wire.ts";
+import { BinaryReader, BinaryWriter, noBytes } from "../../../wire.ts";
 import type { MessageInit } from "../../../contract.ts";
 
 /**
@@ -681,7 +681,7 @@ export const StringValue: MessageFns<StringValue, "google.protobuf.StringValue">
 };
 
 function createBaseBytesValue(): BytesValue {
-  return { value: new Uint8Array(0) };
+  return { value: noBytes };
 }
 
 export const BytesValue: MessageFns<BytesValue, "google.protobuf.BytesValue"> = {
@@ -728,7 +728,7 @@ export const BytesValue: MessageFns<BytesValue, "google.protobuf.BytesValue"> = 
   },
 
   fromJSON(object: any): BytesValue {
-    return { value: isSet(object.value) ? bytesFromBase64(object.value) : new Uint8Array(0) };
+    return { value: isSet(object.value) ? bytesFromBase64(object.value) : noBytes };
   },
 
   toJSON(message: BytesValue): unknown {
@@ -744,7 +744,7 @@ export const BytesValue: MessageFns<BytesValue, "google.protobuf.BytesValue"> = 
   },
   fromPartial(object: MessageInit<BytesValue>): BytesValue {
     const message = createBaseBytesValue();
-    message.value = object.value ?? new Uint8Array(0);
+    message.value = object.value ?? noBytes;
     return message;
   },
 };

@@ -2,7 +2,7 @@
 // source: zerobind/v1/wire.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from "../../../wire.ts";
+import { BinaryReader, BinaryWriter, noBytes } from "../../../wire.ts";
 import type { MessageInit } from "../../../contract.ts";
 import { Any } from "../../google/protobuf/any.pb.ts";
 
@@ -246,7 +246,7 @@ function createBaseHello(): Hello {
   return {
     maxVersion: 0,
     minVersion: 0,
-    sessionId: new Uint8Array(0),
+    sessionId: noBytes,
     limits: undefined,
     encoding: "",
     elements: [],
@@ -403,7 +403,7 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
         ? bytesFromBase64(object.sessionId)
         : isSet(object.session_id)
         ? bytesFromBase64(object.session_id)
-        : new Uint8Array(0),
+        : noBytes,
       limits: isSet(object.limits) ? Limits.fromJSON(object.limits) : undefined,
       encoding: isSet(object.encoding) ? globalThis.String(object.encoding) : "",
       elements: globalThis.Array.isArray(object?.elements) ? object.elements.map((e: any) => globalThis.String(e)) : [],
@@ -460,7 +460,7 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
     const message = createBaseHello();
     message.maxVersion = object.maxVersion ?? 0;
     message.minVersion = object.minVersion ?? 0;
-    message.sessionId = object.sessionId ?? new Uint8Array(0);
+    message.sessionId = object.sessionId ?? noBytes;
     message.limits = (object.limits !== undefined && object.limits !== null)
       ? Limits.fromPartial(object.limits)
       : undefined;
@@ -476,7 +476,7 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
 function createBaseWelcome(): Welcome {
   return {
     version: 0,
-    epoch: new Uint8Array(0),
+    epoch: noBytes,
     limits: undefined,
     features: [],
     serverInfo: "",
@@ -585,7 +585,7 @@ export const Welcome: MessageFns<Welcome, "zerobind.v1.Welcome"> = {
   fromJSON(object: any): Welcome {
     return {
       version: isSet(object.version) ? globalThis.Number(object.version) : 0,
-      epoch: isSet(object.epoch) ? bytesFromBase64(object.epoch) : new Uint8Array(0),
+      epoch: isSet(object.epoch) ? bytesFromBase64(object.epoch) : noBytes,
       limits: isSet(object.limits) ? Limits.fromJSON(object.limits) : undefined,
       features: globalThis.Array.isArray(object?.features) ? object.features.map((e: any) => globalThis.String(e)) : [],
       serverInfo: isSet(object.serverInfo)
@@ -630,7 +630,7 @@ export const Welcome: MessageFns<Welcome, "zerobind.v1.Welcome"> = {
   fromPartial(object: MessageInit<Welcome>): Welcome {
     const message = createBaseWelcome();
     message.version = object.version ?? 0;
-    message.epoch = object.epoch ?? new Uint8Array(0);
+    message.epoch = object.epoch ?? noBytes;
     message.limits = (object.limits !== undefined && object.limits !== null)
       ? Limits.fromPartial(object.limits)
       : undefined;

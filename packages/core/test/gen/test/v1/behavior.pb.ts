@@ -2,7 +2,7 @@
 // source: test/v1/behavior.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from "@zerobind/core/wire";
+import { BinaryReader, BinaryWriter, noBytes } from "@zerobind/core/wire";
 import type { MessageInit } from "@zerobind/core";
 
 /** The service that the tests call on every transport. */
@@ -73,7 +73,7 @@ export interface PingReply {
 }
 
 function createBaseEchoRequest(): EchoRequest {
-  return { text: "", data: new Uint8Array(0), delayMs: 0 };
+  return { text: "", data: noBytes, delayMs: 0 };
 }
 
 export const EchoRequest: MessageFns<EchoRequest, "test.v1.EchoRequest"> = {
@@ -144,7 +144,7 @@ export const EchoRequest: MessageFns<EchoRequest, "test.v1.EchoRequest"> = {
   fromJSON(object: any): EchoRequest {
     return {
       text: isSet(object.text) ? globalThis.String(object.text) : "",
-      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
+      data: isSet(object.data) ? bytesFromBase64(object.data) : noBytes,
       delayMs: isSet(object.delayMs)
         ? globalThis.Number(object.delayMs)
         : isSet(object.delay_ms)
@@ -173,14 +173,14 @@ export const EchoRequest: MessageFns<EchoRequest, "test.v1.EchoRequest"> = {
   fromPartial(object: MessageInit<EchoRequest>): EchoRequest {
     const message = createBaseEchoRequest();
     message.text = object.text ?? "";
-    message.data = object.data ?? new Uint8Array(0);
+    message.data = object.data ?? noBytes;
     message.delayMs = object.delayMs ?? 0;
     return message;
   },
 };
 
 function createBaseEchoReply(): EchoReply {
-  return { text: "", data: new Uint8Array(0) };
+  return { text: "", data: noBytes };
 }
 
 export const EchoReply: MessageFns<EchoReply, "test.v1.EchoReply"> = {
@@ -240,7 +240,7 @@ export const EchoReply: MessageFns<EchoReply, "test.v1.EchoReply"> = {
   fromJSON(object: any): EchoReply {
     return {
       text: isSet(object.text) ? globalThis.String(object.text) : "",
-      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
+      data: isSet(object.data) ? bytesFromBase64(object.data) : noBytes,
     };
   },
 
@@ -261,7 +261,7 @@ export const EchoReply: MessageFns<EchoReply, "test.v1.EchoReply"> = {
   fromPartial(object: MessageInit<EchoReply>): EchoReply {
     const message = createBaseEchoReply();
     message.text = object.text ?? "";
-    message.data = object.data ?? new Uint8Array(0);
+    message.data = object.data ?? noBytes;
     return message;
   },
 };
@@ -540,7 +540,7 @@ export const SumReply: MessageFns<SumReply, "test.v1.SumReply"> = {
 };
 
 function createBaseLine(): Line {
-  return { number: 0, text: "", data: new Uint8Array(0) };
+  return { number: 0, text: "", data: noBytes };
 }
 
 export const Line: MessageFns<Line, "test.v1.Line"> = {
@@ -612,7 +612,7 @@ export const Line: MessageFns<Line, "test.v1.Line"> = {
     return {
       number: isSet(object.number) ? globalThis.Number(object.number) : 0,
       text: isSet(object.text) ? globalThis.String(object.text) : "",
-      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
+      data: isSet(object.data) ? bytesFromBase64(object.data) : noBytes,
     };
   },
 
@@ -637,7 +637,7 @@ export const Line: MessageFns<Line, "test.v1.Line"> = {
     const message = createBaseLine();
     message.number = object.number ?? 0;
     message.text = object.text ?? "";
-    message.data = object.data ?? new Uint8Array(0);
+    message.data = object.data ?? noBytes;
     return message;
   },
 };

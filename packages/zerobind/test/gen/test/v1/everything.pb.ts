@@ -3,7 +3,7 @@
 
 /* eslint-disable */
 // @ts-nocheck ts-proto does not type assignments of the lists that ListValue and FieldMask stand for.
-import { BinaryReader, BinaryWriter } from "zerobind/wire";
+import { BinaryReader, BinaryWriter, noBytes } from "zerobind/wire";
 import type { MessageInit } from "zerobind";
 import {
   Any,
@@ -212,7 +212,7 @@ function createBaseEchoEverything(): EchoEverything {
     sfixed64Field: 0n,
     boolField: false,
     stringField: "",
-    bytesField: new Uint8Array(0),
+    bytesField: noBytes,
     color: 0,
     inner: undefined,
     doubles: [],
@@ -1258,7 +1258,7 @@ export const EchoEverything: MessageFns<EchoEverything, "test.v1.EchoEverything"
         ? bytesFromBase64(object.bytesField)
         : isSet(object.bytes_field)
         ? bytesFromBase64(object.bytes_field)
-        : new Uint8Array(0),
+        : noBytes,
       color: isSet(object.color) ? colorFromJSON(object.color) : 0,
       inner: isSet(object.inner) ? Inner.fromJSON(object.inner) : undefined,
       doubles: globalThis.Array.isArray(object?.doubles)
@@ -1674,7 +1674,7 @@ export const EchoEverything: MessageFns<EchoEverything, "test.v1.EchoEverything"
       : 0n;
     message.boolField = object.boolField ?? false;
     message.stringField = object.stringField ?? "";
-    message.bytesField = object.bytesField ?? new Uint8Array(0);
+    message.bytesField = object.bytesField ?? noBytes;
     message.color = object.color ?? 0;
     message.inner = (object.inner !== undefined && object.inner !== null) ? Inner.fromPartial(object.inner) : undefined;
     message.doubles = object.doubles?.map((e) => e) || [];
@@ -1900,7 +1900,7 @@ export const EchoEverything_TextsEntry: MessageFns<EchoEverything_TextsEntry, "t
 };
 
 function createBaseEchoEverything_BlobsEntry(): EchoEverything_BlobsEntry {
-  return { key: 0, value: new Uint8Array(0) };
+  return { key: 0, value: noBytes };
 }
 
 export const EchoEverything_BlobsEntry: MessageFns<EchoEverything_BlobsEntry, "test.v1.EchoEverything.BlobsEntry"> = {
@@ -1960,7 +1960,7 @@ export const EchoEverything_BlobsEntry: MessageFns<EchoEverything_BlobsEntry, "t
   fromJSON(object: any): EchoEverything_BlobsEntry {
     return {
       key: isSet(object.key) ? globalThis.Number(object.key) : 0,
-      value: isSet(object.value) ? bytesFromBase64(object.value) : new Uint8Array(0),
+      value: isSet(object.value) ? bytesFromBase64(object.value) : noBytes,
     };
   },
 
@@ -1981,7 +1981,7 @@ export const EchoEverything_BlobsEntry: MessageFns<EchoEverything_BlobsEntry, "t
   fromPartial(object: MessageInit<EchoEverything_BlobsEntry>): EchoEverything_BlobsEntry {
     const message = createBaseEchoEverything_BlobsEntry();
     message.key = object.key ?? 0;
-    message.value = object.value ?? new Uint8Array(0);
+    message.value = object.value ?? noBytes;
     return message;
   },
 };

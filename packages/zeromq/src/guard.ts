@@ -1,6 +1,5 @@
 import { lstatSync, unlinkSync } from "node:fs";
 import { lstat } from "node:fs/promises";
-import { connect } from "node:net";
 import type { ParsedAddress } from "./address.ts";
 import type { ZeromqSettings } from "./options.ts";
 import { codeOf } from "./socket.ts";
@@ -51,7 +50,9 @@ function inodeOf(path: string): bigint | undefined {
   return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
 }
 
-function somebodyAnswers(path: string): Promise<boolean> {
+async function somebodyAnswers(path: string): Promise<boolean> {
+  // Few programs come here, and all of them would load it.
+  const { connect } = await import("node:net");
   return new Promise((resolve) => {
     const socket = connect({ path });
     socket.once("connect", () => {

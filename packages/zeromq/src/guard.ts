@@ -1,8 +1,10 @@
-import { lstatSync, unlinkSync } from "node:fs";
 import { lstat } from "node:fs/promises";
 import type { ParsedAddress } from "./address.ts";
 import type { ZeromqSettings } from "./options.ts";
 import { codeOf } from "./socket.ts";
+
+// Importing it would make Node load its streams at once, which takes longer than most of what is in this package.
+const { lstatSync, unlinkSync } = process.getBuiltinModule("node:fs");
 
 /** TypeError unless what travels to and from the address stays on this machine, or the options allow it to leave. */
 export function checkExposure(address: string, parsed: ParsedAddress, settings: ZeromqSettings): void {

@@ -2,8 +2,8 @@
 // of them share, so that each class exists once in a process. A hundred small modules take Node longer to find and read
 // than to run. `tsc -b` writes the declarations beside it. The source maps lead to src, which is in the packages too.
 import { readdirSync, rmSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { build } from "esbuild";
+import { join } from "node:path";
+import { rolldown } from "rolldown";
 import { root } from "./tools.mjs";
 
 /**
@@ -16,39 +16,25 @@ const packages = [
   { folder: "packages/zerobind", entries: ["index", "wire", "google", "decorators", "cli/main"] },
 ];
 
-/** Leaves all imports of other packages alone, except for those that are taken in. */
-const externalExcept = (inlined) => ({
-  name: "external",
-  setup({ onResolve }) {
-    onResolve({ filter: /^[^./]/ }, ({ path, kind }) => {
-      if (kind === "entry-point" || inlined.some((name) => path.startsWith(`${name}/`))) return undefined;
-      return { path, external: true };
-    });
-  },
-});
-
 async function bundle({ folder, entries, inlined = [] }) {
-  const { metafile } = await build({
-    absWorkingDir: join(root, folder),
-    entryPoints: entries.map((entry) => `src/${entry}.ts`),
-    outbase: "src",
-    outdir: "dist",
-    chunkNames: "chunks/[name]-[hash]",
-    bundle: true,
-    splitting: true,
-    format: "esm",
+  const bundled = await rolldown({
+    cwd: join(root, folder),
+    input: Object.fromEntries(entries.map((entry) => [entry, `src/${entry}.ts`])),
     platform: "neutral",
-    target: "es2022",
-    sourcemap: true,
-    sourcesContent: false,
-    metafile: true,
-    logLevel: "warning",
-    plugins: [externalExcept(inlined)],
+    tsconfig: false,
+    external: (specifier) => /^[^./]/.test(specifier) && !inlined.some((name) => specifier.startsWith(`${name}/`)),
   });
-  removeOthers(
-    join(root, folder, "dist"),
-    new Set(Object.keys(metafile.outputs).map((path) => resolve(root, folder, path))),
-  );
+  const dist = join(root, folder, "dist");
+  const { output } = await bundled.write({
+    dir: dist,
+    entryFileNames: "[name].js",
+    chunkFileNames: "chunks/[name]-[hash].js",
+    comments: { legal: true, annotation: true, jsdoc: false },
+    sourcemap: true,
+    sourcemapExcludeSources: true,
+  });
+  await bundled.close();
+  removeOthers(dist, new Set(output.map(({ fileName }) => join(dist, fileName))));
 }
 
 /** Chunks of earlier builds have other names. */

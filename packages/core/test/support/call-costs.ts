@@ -2,7 +2,8 @@
 // one process. Its argument says what to measure; it prints the result as JSON. See `call-costs.test.ts`.
 import { createHook } from "node:async_hooks";
 import { EventEmitter } from "node:events";
-import { PerformanceObserver } from "node:perf_hooks";
+import { PerformanceObserver, constants } from "node:perf_hooks";
+import type { PerformanceEntry } from "node:perf_hooks";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Channel, ServiceHost, binding, memory, partial } from "@zerobind/core";
 import { Behavior } from "../gen/test/v1/behavior.rpc.ts";
@@ -30,7 +31,9 @@ export interface Held {
 }
 
 const ping: BehaviorHandler["ping"] = ({ sequence }) => ({ sequence });
-const pingWithSignal: BehaviorHandler["ping"] = ({ sequence }, { signal }) => ({ sequence: signal.aborted ? 0 : sequence });
+const pingWithSignal: BehaviorHandler["ping"] = ({ sequence }, { signal }) => ({
+  sequence: signal.aborted ? 0 : sequence,
+});
 
 async function open(handler: Partial<BehaviorHandler>) {
   const stack = { binding: binding(memory()) };
@@ -120,10 +123,15 @@ async function measureAllocated(): Promise<Allocated> {
   };
 }
 
-/** The garbage collections from now on. */
+/** The garbage collections from now on that nobody asked for. */
 function countCollections(): () => Promise<number> {
   let count = 0;
-  const observer = new PerformanceObserver((list) => (count += list.getEntries().length));
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      const { flags } = (entry as PerformanceEntry & { detail: { flags: number } }).detail;
+      if ((flags & constants.NODE_PERFORMANCE_GC_FLAGS_FORCED) === 0) count += 1;
+    }
+  });
   observer.observe({ entryTypes: ["gc"] });
   return async () => {
     // Entries come a turn late.

@@ -9,7 +9,7 @@ const packages = ["packages/core", "packages/zeromq", "codegen", "packages/zerob
 
 /** What may be in a package, and what must. Maps point into src, so src comes along; tests and build state do not. */
 const shipped = [
-  /^(package\.json|README\.md|LICENSE)$/,
+  /^(package\.json|README\.md|LICENSE|THIRD-PARTY-NOTICES\.txt)$/,
   /^dist\/[\w./-]+\.(js|d\.ts)(\.map)?$/,
   /^src\/[\w./-]+\.ts$/,
   /^bin\/[\w-]+\.js$/,

@@ -27,7 +27,7 @@ function become(path, args) {
 }
 
 const tsc = (...args) => node(tool.tsc, args);
-const build = () => tsc("-b");
+const build = () => (tsc("-b"), node("scripts/bundle.mjs"));
 const jest = (args) => node(tool.jest, args, ["--experimental-vm-modules", "--disable-warning=ExperimentalWarning"]);
 
 const tasks = {

@@ -36,14 +36,20 @@ describe("help and version", () => {
     );
     expect(modules).toMatch(/commander/);
     expect(modules).not.toMatch(
-      /zeromq|protobufjs|ts-proto|bufbuild|codegen|dist\/(index|ends|cli\/call|cli\/generate)\.js/,
+      /zeromq|protobufjs|ts-proto|bufbuild|codegen|core\/dist|dist\/(index\.js|chunks\/(call|generate))/,
     );
   });
 
   test("nor does the library load what only loadContract and the command need", async () => {
     const modules = await modulesLoadedBy(`await import(${builtModule("index.js")});`);
     expect(modules).toMatch(/packages\/core\/dist/);
-    expect(modules).not.toMatch(/protobufjs|codegen|ts-proto|commander/);
+    expect(modules).not.toMatch(/protobufjs|codegen|ts-proto|commander|reflect-metadata|node:(crypto|net|fs)$/m);
+  });
+
+  test("and loads few files, which is most of what importing it costs", async () => {
+    const modules = (await modulesLoadedBy(`await import(${builtModule("index.js")});`)).trim().split("\n");
+    const files = new Set(modules.filter((url) => url.startsWith("file:") && !/node_modules\/zeromq\//.test(url)));
+    expect(files.size).toBeLessThanOrEqual(8);
   });
 
   test.each([

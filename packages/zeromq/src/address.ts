@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -82,7 +81,7 @@ function parseIpc(address: string, rest: string, mode: AddressMode): ParsedAddre
   if (rest === "*") {
     if (mode === "connect") throw bindOnly(address);
     // ZeroMQ's own wildcard makes a directory where the process happens to stand.
-    const path = join(tmpdir(), `zerobind-${randomBytes(8).toString("hex")}.sock`);
+    const path = join(tmpdir(), `zerobind-${globalThis.crypto.getRandomValues(Buffer.alloc(8)).toString("hex")}.sock`);
     return { ...local, endpoint: `ipc://${path}`, path };
   }
   if (rest === "" || rest === "@") throw wrong(address, "it has no path", "for example ipc:///run/app/greeter.sock");

@@ -1,4 +1,3 @@
-import { randomInt } from "node:crypto";
 import type { AttachOptions, Attachment, AttachmentListener } from "@zerobind/core";
 import type { ParsedAddress } from "./address.ts";
 import { Connection } from "./connection.ts";
@@ -54,7 +53,7 @@ class Connector implements Attachment {
         return this.#listener.accept(link);
       },
       trouble: (kind, describe) => this.#troubles.report(kind, describe),
-      retired: (retired) => this.#replace(retired, () => randomInt(this.#settings.reconnectMinMs + 1)),
+      retired: (retired) => this.#replace(retired, () => Math.random() * this.#settings.reconnectMinMs),
       ended: (ended, gone) => this.#ended(ended, gone),
     });
     this.#current = connection;

@@ -1,9 +1,10 @@
-import { lstatSync, unlinkSync } from "node:fs";
 import { lstat } from "node:fs/promises";
-import { connect } from "node:net";
 import type { ParsedAddress } from "./address.ts";
 import type { ZeromqSettings } from "./options.ts";
 import { codeOf } from "./socket.ts";
+
+// Importing it would make Node load its streams at once, which takes longer than most of what is in this package.
+const { lstatSync, unlinkSync } = process.getBuiltinModule("node:fs");
 
 /** TypeError unless what travels to and from the address stays on this machine, or the options allow it to leave. */
 export function checkExposure(address: string, parsed: ParsedAddress, settings: ZeromqSettings): void {
@@ -51,7 +52,9 @@ function inodeOf(path: string): bigint | undefined {
   return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
 }
 
-function somebodyAnswers(path: string): Promise<boolean> {
+async function somebodyAnswers(path: string): Promise<boolean> {
+  // Few programs come here, and all of them would load it.
+  const { connect } = await import("node:net");
   return new Promise((resolve) => {
     const socket = connect({ path });
     socket.once("connect", () => {

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { context, Dealer, Router } from "zeromq";
 import { setDisconnectNotice, setLossNotice } from "./draft-options.ts";
@@ -215,7 +214,7 @@ export class ZmqSocket {
 
 /** A token that no peer can guess and that is no native message. */
 export function makeLossNotice(): Buffer {
-  const token = randomBytes(24);
+  const token = globalThis.crypto.getRandomValues(Buffer.alloc(24));
   token[0] = 0x00;
   return token;
 }

@@ -28,7 +28,7 @@ export interface Limits {
 export const defaultLimits: Limits = {
   maxMessageBytes: 4 * 1024 * 1024,
   maxMetadataBytes: 64 * 1024,
-  maxFragmentBytes: 1024 * 1024,
+  maxFragmentBytes: 1088 * 1024,
   streamWindowMessages: 1024,
   streamWindowBytes: 256 * 1024,
   sessionWindowBytes: 4 * 1024 * 1024,

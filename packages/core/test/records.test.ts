@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { BatchReader, BatchWriter, Flag, WireError, batchHeaderBytes, recordHeaderBytes } from "../src/records.ts";
+import { BatchWriter } from "../src/batch-writer.ts";
+import { BatchReader, Flag, WireError, batchHeaderBytes, recordHeaderBytes } from "../src/records.ts";
 import { rawType } from "../src/message.ts";
 
 /** A record of a vector: numbers as in the header, meta and body in hexadecimal. */

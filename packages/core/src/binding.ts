@@ -1,7 +1,8 @@
 import type { AnyMessageType } from "./contract.ts";
 import { Message } from "./message.ts";
 import type { BodyWriter } from "./outgoing.ts";
-import { BatchWriter, FrameReader, WireError } from "./records.ts";
+import { BatchWriter } from "./batch-writer.ts";
+import { FrameReader, WireError } from "./records.ts";
 import type { Transport } from "./transport.ts";
 import type { BinaryReader, BinaryWriter } from "./wire.ts";
 
@@ -109,9 +110,7 @@ function elementCodec(elements: readonly MessageElement[], encoder: EncoderEleme
   const upward = elements.toReversed();
   return {
     write(type, value, writer) {
-      const start = writer.position;
-      direct.write(type, value, writer);
-      const encoded = new Message(writer.cut(start));
+      const encoded = new Message(encodeBody(direct, type, value));
       writer.raw(elements.reduce((message, element) => element.outgoing(message), encoded).body);
     },
     read(type, reader, length) {
@@ -125,12 +124,12 @@ function elementCodec(elements: readonly MessageElement[], encoder: EncoderEleme
 }
 
 /** Encodes one body on its own, for the few places that need it outside of a batch. */
-export function encodeBody(codec: BodyCodec, type: AnyMessageType, value: unknown): Uint8Array {
+export function encodeBody(codec: BodyWriter, type: AnyMessageType, value: unknown): Uint8Array {
   const writer = BatchWriter.take();
   try {
-    const start = writer.position;
+    writer.beginBody();
     codec.write(type, value, writer);
-    return writer.cut(start);
+    return writer.takeBody();
   } finally {
     writer.release();
   }

@@ -1,5 +1,4 @@
-import { attachBytes } from "./outbox.ts";
-import { Flag, WireError } from "./records.ts";
+import { Flag, WireError, attachBytes } from "./records.ts";
 import type { BatchReader } from "./records.ts";
 
 /** Gathers the fragments of one message, and joins them when the last is there. */

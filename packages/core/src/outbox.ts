@@ -1,17 +1,17 @@
 import { Backlog } from "./backlog.ts";
 import type { HeldRecord } from "./backlog.ts";
+import { BatchWriter } from "./batch-writer.ts";
 import { fragments } from "./fragments.ts";
 import { FullError, TooLargeError, isCredited } from "./outgoing.ts";
 import type { Aside, BodyWriter, OutboxPort, OutgoingRecord } from "./outgoing.ts";
-import { BatchWriter, Flag, RecordType, longMeta, recordHeaderBytes } from "./records.ts";
+import { defaultLimits } from "./limits.ts";
+import { Flag, RecordType, attachBytes, longMeta, recordHeaderBytes } from "./records.ts";
 import { SendWindow } from "./send-window.ts";
 import { atEndOfTurn, inNextTurn } from "./turn.ts";
 
-/** A batch leaves at this size even before the end of the turn. */
+/** A batch leaves at this size even before the end of the turn: the peer reads it while the next one is written. */
 const flushBytes = 48 * 1024;
 const flushRecords = 256;
-/** Larger bodies travel as frames of their own, which no end copies; also the least size of a fragment. */
-export const attachBytes = 4096;
 /** Replies of calls that had begun when the backlog was full may fill it so many times more. */
 const overfill = 8;
 /** What may go beyond a limit, since it has to be said: records without a body, statuses. */
@@ -28,7 +28,7 @@ export class Outbox {
   tag = 0;
   /** Largest body the peer accepts, largest attachment, and what may wait for the peer. */
   maxMessageBytes = 0xffffffff;
-  maxFragmentBytes: number = 1024 * 1024;
+  maxFragmentBytes: number = defaultLimits.maxFragmentBytes;
   /** Beyond it `isFull`; what is under way already may take `overfill` times as much. */
   maxHeldBytes: number = Infinity;
   /** Batches begun; a record written now leaves in this one. */
@@ -46,11 +46,12 @@ export class Outbox {
   };
   #writer: BatchWriter | undefined;
   #count = 0;
-  #attachments: Uint8Array[] = [];
   #scheduled = false;
   #closed = false;
   #encoding = false;
+  /** Of the record that was encoded last. */
   #metaLength = 0;
+  #attachment: Uint8Array | undefined;
   #asides: Aside[] = [];
   #full = false;
   #overrun = false;
@@ -88,7 +89,7 @@ export class Outbox {
     const bodyLength = this.#encode(writer, start, record, false);
     this.#encoding = false;
     // What is encoded may run code of the program, which may have ended the session.
-    if (this.#writer === writer) this.#place(writer, record, start, this.#metaLength, bodyLength);
+    if (this.#writer === writer) this.#place(writer, record, start, this.#metaLength, this.#attachment);
     if (this.#asides.length > 0) this.#placeAsides();
     return bodyLength;
   }
@@ -112,13 +113,11 @@ export class Outbox {
     if (this.backlog.size > 0 && !this.#closed) this.#releaseHeld();
     const writer = this.#writer;
     if (writer === undefined || this.#count === 0) return;
-    const batch = writer.batch(this.#count, this.tag);
-    const frames = this.#attachments.length > 0 ? [batch, ...this.#attachments] : [batch];
+    const frames = writer.frames(this.#count, this.tag);
     this.#writer = undefined;
     this.#count = 0;
     writer.release();
-    this.window.spend(batch.byteLength, frames.length > 1);
-    if (frames.length > 1) this.#attachments = [];
+    this.window.spend(frames[0].byteLength, frames.length > 1);
     const number = this.batchNumber++;
     if (this.#port.send(frames)) this.sentBatchNumber = number;
     else this.#port.sendFailed();
@@ -135,7 +134,6 @@ export class Outbox {
     if (!this.#encoding) this.#writer?.release();
     this.#writer = undefined;
     this.#count = 0;
-    this.#attachments = [];
     this.#asides = [];
     this.backlog.clear();
     this.#full = false;
@@ -147,15 +145,15 @@ export class Outbox {
     this.reset();
   }
 
-  /** Encodes meta and body behind the room for the header; returns the size of the body and leaves that of the meta. */
+  /** Encodes meta and body behind the room for the header; returns the size of the body, and takes a large one off. */
   #encode(writer: BatchWriter, start: number, record: OutgoingRecord, isAside: boolean): number {
     const { metaType, bodyType } = record;
     try {
       if (metaType !== undefined) metaType.encode(record.meta, writer);
       const metaLength = writer.position - start - recordHeaderBytes;
+      writer.beginBody();
       if (bodyType !== undefined) this.#bodies.write(bodyType, record.body, writer);
-      this.#metaLength = metaLength;
-      const bodyLength = writer.position - start - recordHeaderBytes - metaLength;
+      const { bodyLength } = writer;
       if (bodyLength > this.maxMessageBytes) throw new TooLargeError(bodyLength);
       // Replies that need not wait may leave even when much waits.
       const isReply = bodyLength > 0 && record.type === RecordType.END;
@@ -165,6 +163,9 @@ export class Outbox {
         (bodyLength > attachBytes || !this.#mayLeave(record))
       )
         throw new FullError(this.backlog.bytes);
+      const isAttached = bodyLength > attachBytes || (metaLength >= longMeta && bodyLength > 0);
+      this.#attachment = writer.endBody(isAttached);
+      this.#metaLength = metaLength;
       return bodyLength;
     } catch (error) {
       writer.truncate(start);
@@ -183,7 +184,7 @@ export class Outbox {
       const start = writer.skip(recordHeaderBytes);
       const bodyLength = this.#encode(writer, start, record, true);
       const metaLength = this.#metaLength;
-      this.#asides.push({ record, bytes: writer.cut(start), metaLength, bodyLength });
+      this.#asides.push({ record, bytes: writer.cut(start), metaLength, attachment: this.#attachment });
       return bodyLength;
     } finally {
       writer.release();
@@ -191,11 +192,11 @@ export class Outbox {
   }
 
   #placeAsides(): void {
-    for (const { record, bytes, metaLength, bodyLength } of this.#asides.splice(0)) {
+    for (const { record, bytes, metaLength, attachment } of this.#asides.splice(0)) {
       const writer = (this.#writer ??= BatchWriter.take());
       const start = writer.position;
       writer.raw(bytes);
-      this.#place(writer, record, start, metaLength, bodyLength);
+      this.#place(writer, record, start, metaLength, attachment);
     }
   }
 
@@ -206,26 +207,24 @@ export class Outbox {
   }
 
   /** Lets an encoded record leave with the batch, or holds it. */
-  #place(writer: BatchWriter, record: OutgoingRecord, start: number, metaLength: number, bodyLength: number): void {
+  #place(writer: BatchWriter, record: OutgoingRecord, start: number, metaLength: number, body?: Uint8Array): void {
     const mayLeave = this.#mayLeave(record);
-    if (!mayLeave || bodyLength > attachBytes || metaLength >= longMeta)
-      return this.#placeLarge(writer, record, start, metaLength, bodyLength, mayLeave);
+    if (!mayLeave || body !== undefined || metaLength >= longMeta)
+      return this.#placeLarge(writer, record, start, metaLength, body, mayLeave);
     writer.recordHeader(start, record.type, record.flags, metaLength, record.callId, record.aux);
     this.#wrote(writer);
   }
 
-  /** Moves the body into attachments of at most one fragment each, and sends or holds them. */
+  /** Sends or holds a record, with its body as attachments of at most one fragment each. */
   #placeLarge(
     writer: BatchWriter,
     { type, flags, callId, aux }: OutgoingRecord,
     start: number,
     metaLength: number,
-    bodyLength: number,
+    body: Uint8Array | undefined,
     mayLeave: boolean,
   ): void {
     const backlog = this.backlog;
-    const attached = bodyLength > attachBytes || (metaLength >= longMeta && bodyLength > 0);
-    const body = attached ? writer.cut(start + recordHeaderBytes + metaLength) : undefined;
     const isCut = body !== undefined && body.byteLength > this.maxFragmentBytes;
     const recordFlags = isCut ? 0 : body ? flags | Flag.ATTACHED : flags;
     writer.recordHeader(start, type, recordFlags, metaLength >= longMeta ? longMeta : metaLength, callId, aux);
@@ -233,7 +232,7 @@ export class Outbox {
       const head = writer.cut(start);
       for (const piece of fragments(head, flags, body, this.maxFragmentBytes)) this.#hold(callId, piece);
     } else if (mayLeave && (body === undefined || backlog.size === 0)) {
-      if (body) this.#attach(body);
+      if (body) this.#attach(writer, body);
       this.#wrote(writer);
     } else {
       const starved = body === undefined && !backlog.has(callId);
@@ -243,7 +242,7 @@ export class Outbox {
 
   #wrote(writer: BatchWriter): void {
     this.#count += 1;
-    if (this.#count >= flushRecords || writer.position >= flushBytes) this.flush();
+    if (this.#count >= flushRecords || writer.byteLength >= flushBytes) this.flush();
     else if (!this.#scheduled) this.#schedule();
   }
 
@@ -261,9 +260,9 @@ export class Outbox {
     if (this.window.bytes > 0) this.#schedule();
   }
 
-  #attach(attachment: Uint8Array): void {
+  #attach(writer: BatchWriter, attachment: Uint8Array): void {
     this.window.spend(attachment.byteLength, true);
-    this.#attachments.push(attachment);
+    writer.attach(attachment);
   }
 
   /** One held record of each call in turn, up to about one fragment a batch. */
@@ -274,11 +273,12 @@ export class Outbox {
       if (budget <= 0 || this.#count >= flushRecords || this.window.bytes <= pendingBytes) break;
       const record = this.backlog.take(callId);
       if (!record) continue;
-      (this.#writer ??= BatchWriter.take()).raw(record.head);
+      const writer = (this.#writer ??= BatchWriter.take());
+      writer.raw(record.head);
       this.#count += 1;
       budget -= record.head.byteLength;
       if (record.attachment) {
-        this.#attach(record.attachment);
+        this.#attach(writer, record.attachment);
         budget -= record.attachment.byteLength;
       }
       if (!this.backlog.has(callId)) this.#port.released(callId);

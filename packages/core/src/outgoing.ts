@@ -1,6 +1,6 @@
 import type { AnyMessageType } from "./contract.ts";
+import type { BatchWriter } from "./batch-writer.ts";
 import { RecordType } from "./records.ts";
-import type { BatchWriter } from "./records.ts";
 
 /** How bodies become bytes: the binding's encoder and message elements. */
 export interface BodyWriter {
@@ -22,9 +22,10 @@ export interface OutgoingRecord {
 /** A record that was written while another one was being encoded. */
 export interface Aside {
   readonly record: OutgoingRecord;
+  /** Room for the header, meta and inline body. */
   readonly bytes: Uint8Array;
   readonly metaLength: number;
-  readonly bodyLength: number;
+  readonly attachment: Uint8Array | undefined;
 }
 
 /** Refuses a body that its receiver would refuse. */

@@ -1,4 +1,4 @@
-import { BinaryReader, BinaryWriter } from "./wire.ts";
+import { BinaryReader } from "./wire.ts";
 
 /** First byte of a native batch. No method name of the plain profile can begin with it. */
 export const nativeMark = 0xc5;
@@ -10,6 +10,8 @@ export const batchHeaderBytes = 8;
 export const recordHeaderBytes = 16;
 /** A metaLength of this value says that the whole inline part is meta, whatever its size. */
 export const longMeta = 0xffff;
+/** Larger bodies travel as frames of their own, which no end copies; also the least size of a fragment. */
+export const attachBytes = 4096;
 
 /** Kinds of records. Numbers are never reused. */
 export const RecordType = {
@@ -195,94 +197,5 @@ export class BatchReader {
     this.#body = new FrameReader(frame);
     this.bodyStart = 0;
     this.bodyLength = frame.byteLength;
-  }
-}
-
-/** The parts of BinaryWriter that have no public name; a test holds them against the pinned version of the library. */
-interface WriterInternals {
-  buffer: Uint8Array<ArrayBuffer>;
-  pos: number;
-  stackPos: number[];
-  ensureCapacity(size: number): void;
-  view(): DataView;
-}
-
-/** Writers above this size are not kept for reuse. */
-const keptBytes = 256 * 1024;
-const pool: BatchWriter[] = [];
-
-/**
- * Writes one batch: generated messages encode straight into it, behind the headers that it leaves room for.
- * `take` and `release` keep a few for reuse, since the buffer of a new writer has to grow from nothing.
- */
-export class BatchWriter extends BinaryWriter {
-  /** A writer with room for the batch header already left. */
-  static take(): BatchWriter {
-    const writer = pool.pop() ?? new BatchWriter();
-    writer.skip(batchHeaderBytes);
-    return writer;
-  }
-
-  /** Where the next byte goes. */
-  get position(): number {
-    return this.#internals.pos;
-  }
-
-  get #internals(): WriterInternals {
-    return this as unknown as WriterInternals;
-  }
-
-  /** Leaves room for `size` bytes and tells where. */
-  skip(size: number): number {
-    const internals = this.#internals;
-    internals.ensureCapacity(size);
-    const start = internals.pos;
-    internals.pos = start + size;
-    return start;
-  }
-
-  /** Forgets everything from a position on, also after an encoder that threw in the middle of a nested message. */
-  truncate(position: number): void {
-    const internals = this.#internals;
-    internals.pos = position;
-    if (internals.stackPos.length > 0) internals.stackPos = [];
-  }
-
-  /** Takes the bytes from a position on off the batch, as an array of their own. */
-  cut(from: number): Uint8Array {
-    const { buffer, pos } = this.#internals;
-    const bytes = buffer.slice(from, pos);
-    this.truncate(from);
-    return bytes;
-  }
-
-  /** Fills in the header that `skip(recordHeaderBytes)` left room for. */
-  recordHeader(start: number, type: number, flags: number, metaLength: number, callId: number, aux: number): void {
-    const internals = this.#internals;
-    const inlineLength = internals.pos - start - recordHeaderBytes;
-    const view = internals.view();
-    view.setUint32(start, inlineLength, true);
-    view.setUint8(start + 4, type);
-    view.setUint8(start + 5, flags);
-    view.setUint16(start + 6, metaLength, true);
-    view.setUint32(start + 8, callId, true);
-    view.setUint32(start + 12, aux, true);
-  }
-
-  /** The finished batch as a fresh array; the writer must be released. */
-  batch(count: number, tag: number): Uint8Array {
-    const { buffer, pos } = this.#internals;
-    const view = this.#internals.view();
-    view.setUint8(0, nativeMark);
-    view.setUint8(1, wireVersion);
-    view.setUint16(2, count, true);
-    view.setUint32(4, tag, true);
-    return buffer.slice(0, pos);
-  }
-
-  /** Gives the writer back. It must not be used afterwards. */
-  release(): void {
-    this.truncate(0);
-    if (pool.length < 16 && this.#internals.buffer.byteLength <= keptBytes) pool.push(this);
   }
 }

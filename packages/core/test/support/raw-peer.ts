@@ -1,7 +1,8 @@
 import { memory } from "@zerobind/core";
 import type { Attachment, Link, LinkReceiver, MessageInit } from "@zerobind/core";
 import { CallHeader, Hello, Welcome } from "../../src/gen/zerobind/v1/wire.pb.ts";
-import { BatchReader, BatchWriter, Flag, RecordType, longMeta, recordHeaderBytes } from "../../src/records.ts";
+import { BatchWriter } from "../../src/batch-writer.ts";
+import { BatchReader, Flag, RecordType, longMeta, recordHeaderBytes } from "../../src/records.ts";
 import { rawType } from "../../src/message.ts";
 
 /** A record as a test writes and reads it. */

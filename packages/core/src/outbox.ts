@@ -2,16 +2,13 @@ import { Backlog } from "./backlog.ts";
 import type { HeldRecord } from "./backlog.ts";
 import { BatchWriter } from "./batch-writer.ts";
 import { fragments } from "./fragments.ts";
-import { FullError, TooLargeError, isCredited } from "./outgoing.ts";
+import { FullError, TooLargeError, batchRecords, isCredited, maxBatchBytes, maxBatchRecords } from "./outgoing.ts";
 import type { Aside, BodyWriter, OutboxPort, OutgoingRecord } from "./outgoing.ts";
 import { defaultLimits } from "./limits.ts";
 import { Flag, RecordType, attachBytes, longMeta, recordHeaderBytes } from "./records.ts";
 import { SendWindow } from "./send-window.ts";
 import { atEndOfTurn, inNextTurn } from "./turn.ts";
 
-/** A batch leaves at this size even before the end of the turn: the peer reads it while the next one is written. */
-const flushBytes = 48 * 1024;
-const flushRecords = 256;
 /** Replies of calls that had begun when the backlog was full may fill it so many times more. */
 const overfill = 8;
 /** What may go beyond a limit, since it has to be said: records without a body, statuses. */
@@ -46,6 +43,7 @@ export class Outbox {
   };
   #writer: BatchWriter | undefined;
   #count = 0;
+  #maxRecords = maxBatchRecords;
   #scheduled = false;
   #closed = false;
   #encoding = false;
@@ -118,6 +116,7 @@ export class Outbox {
     this.#count = 0;
     writer.release();
     this.window.spend(frames[0].byteLength, frames.length > 1);
+    this.#maxRecords = batchRecords(this.#port.openCalls);
     const number = this.batchNumber++;
     if (this.#port.send(frames)) this.sentBatchNumber = number;
     else this.#port.sendFailed();
@@ -242,7 +241,7 @@ export class Outbox {
 
   #wrote(writer: BatchWriter): void {
     this.#count += 1;
-    if (this.#count >= flushRecords || writer.byteLength >= flushBytes) this.flush();
+    if (this.#count >= this.#maxRecords || writer.byteLength >= maxBatchBytes) this.flush();
     else if (!this.#scheduled) this.#schedule();
   }
 
@@ -270,7 +269,7 @@ export class Outbox {
     let budget = this.maxFragmentBytes;
     for (const callId of this.backlog.calls()) {
       const pendingBytes = this.#writer?.position ?? 0;
-      if (budget <= 0 || this.#count >= flushRecords || this.window.bytes <= pendingBytes) break;
+      if (budget <= 0 || this.#count >= maxBatchRecords || this.window.bytes <= pendingBytes) break;
       const record = this.backlog.take(callId);
       if (!record) continue;
       const writer = (this.#writer ??= BatchWriter.take());

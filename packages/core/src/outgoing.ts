@@ -45,8 +45,22 @@ export class FullError extends Error {
   }
 }
 
+/** A batch leaves at this size even before the end of the turn: the peer reads it while the next one is written. */
+export const maxBatchBytes: number = 48 * 1024;
+/** Records that one batch has at most. */
+export const maxBatchRecords = 256;
+/** Fewer open calls share one batch: two would cost more than it gains that both ends work at the same time. */
+const sharedCalls = 64;
+
+/** How many records leave together. Of many calls one half is on its way, so that neither end waits for the other. */
+export function batchRecords(openCalls: number): number {
+  return openCalls <= sharedCalls ? maxBatchRecords : Math.min(openCalls >> 1, maxBatchRecords);
+}
+
 /** What an outbox needs to know of its session. */
 export interface OutboxPort {
+  /** Calls that are open, whichever end has made them. */
+  readonly openCalls: number;
   /** Hands a message to the link; false if the link is not open. */
   send(frames: readonly Uint8Array[]): boolean;
   /** A message could not be handed over; what was in it is lost. */

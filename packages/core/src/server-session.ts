@@ -56,7 +56,7 @@ export class ServerSession extends Session {
     return this.#incoming.size;
   }
 
-  protected get openCalls(): number {
+  get openCalls(): number {
     return this.#incoming.size + (this.#callbacks?.size ?? 0);
   }
 

@@ -260,7 +260,8 @@ export function maxFrameBytes({ maxFragmentBytes, maxMessageBytes, maxMetadataBy
 function plainPort(limits: Limits): CallPort {
   const codec = bodyCodec({ elements: [], encoder: protobuf });
   const nothing = (): void => undefined;
-  const port = { send: () => false, sendFailed: nothing, released: nothing, relieved: nothing, overrun: nothing };
+  const told = { sendFailed: nothing, released: nothing, relieved: nothing, overrun: nothing };
+  const port = { openCalls: 0, send: () => false, ...told };
   const outbox = new Outbox(port, codec);
   outbox.close();
   return { outbox, codec, limits, peerLimits: defaultLimits, joining: 0 };

@@ -89,7 +89,7 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
   }
 
   /** Calls that are open. */
-  protected abstract get openCalls(): number;
+  abstract get openCalls(): number;
   /** A batch whose tag is not the session's. True: go on with it all the same. */
   protected abstract onStrangeBatch(batch: BatchReader): boolean;
   protected abstract onRecord(batch: BatchReader): void;

@@ -169,9 +169,18 @@ export class ZmqSocket {
     let sliceEnd = performance.now() + sliceMs;
     try {
       for (;;) {
-        const frames = await socket.receive();
+        const next = socket.receive();
+        let isIdle = true;
+        const arrived = (): void => void (isIdle = false);
+        next.then(arrived, arrived);
+        await undefined;
+        const waits = isIdle;
+        const frames = await next;
         if (this.#closed) return;
         this.#deliver(frames);
+        // To ask for the next message takes several system calls; what answers this one leaves before.
+        if (waits) await endOfTurn();
+        if (this.#closed) return;
         if (performance.now() < sliceEnd) continue;
         // A receive that need not wait resolves at once, so a busy peer would keep everything else from running.
         await nextTurn();
@@ -210,6 +219,11 @@ export class ZmqSocket {
     }
     this.#end();
   }
+}
+
+/** Resolves when everything that this turn of the event loop had to send is sent. */
+function endOfTurn(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve));
 }
 
 /** A token that no peer can guess and that is no native message. */

@@ -24,6 +24,8 @@ export class BatchWriter extends BinaryWriter {
   #bodyStart = -1;
   /** The batch, put aside while a large body is written into a buffer of its own. */
   #batch: Uint8Array<ArrayBuffer> | undefined;
+  #attachments: Uint8Array[] = [];
+  #attachedBytes = 0;
 
   /** A writer with room for the batch header already left. */
   static take(): BatchWriter {
@@ -41,19 +43,26 @@ export class BatchWriter extends BinaryWriter {
     return this as unknown as WriterInternals;
   }
 
+  /** Bytes of the batch so far, with its attachments. */
+  get byteLength(): number {
+    return this.position + this.#attachedBytes;
+  }
+
   /** Bytes of the body so far. */
   get bodyLength(): number {
     return this.#batch ? this.position : this.position - this.#bodyStart;
   }
 
-  /** What is written from here on is the body of a record, until `keepBody` or `takeBody`. */
+  /** What is written from here on is the body of a record, until `endBody` or `takeBody`. */
   beginBody(): void {
     this.#bodyStart = this.position;
   }
 
-  /** Ends a body of at most `attachBytes`, which stays in the batch. */
-  keepBody(): undefined {
+  /** Ends the body and returns it if it is to be an attachment; one of more than `attachBytes` cannot stay in the batch. */
+  endBody(isAttached: boolean): Uint8Array | undefined {
+    if (isAttached) return this.takeBody();
     this.#bodyStart = -1;
+    return undefined;
   }
 
   /** Ends the body and takes it off the batch, as an array that may be sent. */
@@ -111,7 +120,18 @@ export class BatchWriter extends BinaryWriter {
     view.setUint32(start + 12, aux, true);
   }
 
-  /** The finished batch as a fresh array; the writer must be released. */
+  /** Adds a frame behind the batch. */
+  attach(frame: Uint8Array): void {
+    this.#attachments.push(frame);
+    this.#attachedBytes += frame.byteLength;
+  }
+
+  /** The finished batch and its attachments; the writer must be released. */
+  frames(count: number, tag: number): readonly [batch: Uint8Array, ...attachments: Uint8Array[]] {
+    return [this.batch(count, tag), ...this.#attachments];
+  }
+
+  /** The finished batch as a fresh array, without attachments; the writer must be released. */
   batch(count: number, tag: number): Uint8Array {
     const { buffer, pos } = this.#internals;
     const view = this.#internals.view();
@@ -125,6 +145,8 @@ export class BatchWriter extends BinaryWriter {
   /** Gives the writer back. It must not be used afterwards. */
   release(): void {
     this.truncate(0);
+    if (this.#attachments.length > 0) this.#attachments = [];
+    this.#attachedBytes = 0;
     if (pool.length < 16 && this.#internals.buffer.byteLength <= keptBytes) pool.push(this);
   }
 

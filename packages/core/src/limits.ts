@@ -7,11 +7,11 @@ export interface Limits {
   readonly maxMessageBytes: number;
   /** Largest block of metadata: sum of the bytes of keys and values. Default 64 KiB. Beyond it: RESOURCE_EXHAUSTED. */
   readonly maxMetadataBytes: number;
-  /** Bodies are cut into frames of this size at most. Default 1 MiB. */
+  /** Bodies are cut into frames of this size at most. Default 1,088 KiB: 1 MiB of data and what stands around it. */
   readonly maxFragmentBytes: number;
   /** Messages of one stream that may be under way or unread at once. Default 1,024, at most 65,536. */
   readonly streamWindowMessages: number;
-  /** Bytes of one stream that may be under way or unread at once; one message may exceed it. Default 256 KiB, at most 16 MiB. */
+  /** Bytes of one stream that may be under way or unread at once; one message may exceed it. Default 1 MiB, at most 16 MiB. */
   readonly streamWindowBytes: number;
   /** Bytes, of everything that one peer sends, that may be under way at once. Default 4 MiB, from 64 KiB to 64 MiB. */
   readonly sessionWindowBytes: number;
@@ -30,7 +30,7 @@ export const defaultLimits: Limits = {
   maxMetadataBytes: 64 * 1024,
   maxFragmentBytes: 1088 * 1024,
   streamWindowMessages: 1024,
-  streamWindowBytes: 256 * 1024,
+  streamWindowBytes: 1024 * 1024,
   sessionWindowBytes: 4 * 1024 * 1024,
   maxHeldBytes: 64 * 1024 * 1024,
   maxConcurrentCalls: 1000,

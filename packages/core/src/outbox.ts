@@ -4,11 +4,12 @@ import { BatchWriter } from "./batch-writer.ts";
 import { fragments } from "./fragments.ts";
 import { FullError, TooLargeError, isCredited } from "./outgoing.ts";
 import type { Aside, BodyWriter, OutboxPort, OutgoingRecord } from "./outgoing.ts";
+import { defaultLimits } from "./limits.ts";
 import { Flag, RecordType, attachBytes, longMeta, recordHeaderBytes } from "./records.ts";
 import { SendWindow } from "./send-window.ts";
 import { atEndOfTurn, inNextTurn } from "./turn.ts";
 
-/** A batch leaves at this size even before the end of the turn. */
+/** A batch leaves at this size even before the end of the turn: the peer reads it while the next one is written. */
 const flushBytes = 48 * 1024;
 const flushRecords = 256;
 /** Replies of calls that had begun when the backlog was full may fill it so many times more. */
@@ -27,7 +28,7 @@ export class Outbox {
   tag = 0;
   /** Largest body the peer accepts, largest attachment, and what may wait for the peer. */
   maxMessageBytes = 0xffffffff;
-  maxFragmentBytes: number = 1024 * 1024;
+  maxFragmentBytes: number = defaultLimits.maxFragmentBytes;
   /** Beyond it `isFull`; what is under way already may take `overfill` times as much. */
   maxHeldBytes: number = Infinity;
   /** Batches begun; a record written now leaves in this one. */
@@ -45,7 +46,6 @@ export class Outbox {
   };
   #writer: BatchWriter | undefined;
   #count = 0;
-  #attachments: Uint8Array[] = [];
   #scheduled = false;
   #closed = false;
   #encoding = false;
@@ -113,13 +113,11 @@ export class Outbox {
     if (this.backlog.size > 0 && !this.#closed) this.#releaseHeld();
     const writer = this.#writer;
     if (writer === undefined || this.#count === 0) return;
-    const batch = writer.batch(this.#count, this.tag);
-    const frames = this.#attachments.length > 0 ? [batch, ...this.#attachments] : [batch];
+    const frames = writer.frames(this.#count, this.tag);
     this.#writer = undefined;
     this.#count = 0;
     writer.release();
-    this.window.spend(batch.byteLength, frames.length > 1);
-    if (frames.length > 1) this.#attachments = [];
+    this.window.spend(frames[0].byteLength, frames.length > 1);
     const number = this.batchNumber++;
     if (this.#port.send(frames)) this.sentBatchNumber = number;
     else this.#port.sendFailed();
@@ -136,7 +134,6 @@ export class Outbox {
     if (!this.#encoding) this.#writer?.release();
     this.#writer = undefined;
     this.#count = 0;
-    this.#attachments = [];
     this.#asides = [];
     this.backlog.clear();
     this.#full = false;
@@ -167,7 +164,7 @@ export class Outbox {
       )
         throw new FullError(this.backlog.bytes);
       const isAttached = bodyLength > attachBytes || (metaLength >= longMeta && bodyLength > 0);
-      this.#attachment = isAttached ? writer.takeBody() : writer.keepBody();
+      this.#attachment = writer.endBody(isAttached);
       this.#metaLength = metaLength;
       return bodyLength;
     } catch (error) {
@@ -235,7 +232,7 @@ export class Outbox {
       const head = writer.cut(start);
       for (const piece of fragments(head, flags, body, this.maxFragmentBytes)) this.#hold(callId, piece);
     } else if (mayLeave && (body === undefined || backlog.size === 0)) {
-      if (body) this.#attach(body);
+      if (body) this.#attach(writer, body);
       this.#wrote(writer);
     } else {
       const starved = body === undefined && !backlog.has(callId);
@@ -245,7 +242,7 @@ export class Outbox {
 
   #wrote(writer: BatchWriter): void {
     this.#count += 1;
-    if (this.#count >= flushRecords || writer.position >= flushBytes) this.flush();
+    if (this.#count >= flushRecords || writer.byteLength >= flushBytes) this.flush();
     else if (!this.#scheduled) this.#schedule();
   }
 
@@ -263,9 +260,9 @@ export class Outbox {
     if (this.window.bytes > 0) this.#schedule();
   }
 
-  #attach(attachment: Uint8Array): void {
+  #attach(writer: BatchWriter, attachment: Uint8Array): void {
     this.window.spend(attachment.byteLength, true);
-    this.#attachments.push(attachment);
+    writer.attach(attachment);
   }
 
   /** One held record of each call in turn, up to about one fragment a batch. */
@@ -276,11 +273,12 @@ export class Outbox {
       if (budget <= 0 || this.#count >= flushRecords || this.window.bytes <= pendingBytes) break;
       const record = this.backlog.take(callId);
       if (!record) continue;
-      (this.#writer ??= BatchWriter.take()).raw(record.head);
+      const writer = (this.#writer ??= BatchWriter.take());
+      writer.raw(record.head);
       this.#count += 1;
       budget -= record.head.byteLength;
       if (record.attachment) {
-        this.#attach(record.attachment);
+        this.#attach(writer, record.attachment);
         budget -= record.attachment.byteLength;
       }
       if (!this.backlog.has(callId)) this.#port.released(callId);

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { BatchWriter } from "../src/batch-writer.ts";
 import { BatchReader, Flag, WireError, batchHeaderBytes, recordHeaderBytes } from "../src/records.ts";
 import { rawType } from "../src/message.ts";
+import { BinaryWriter } from "../src/wire.ts";
 
 /** A record of a vector: numbers as in the header, meta and body in hexadecimal. */
 interface VectorRecord {
@@ -113,6 +114,56 @@ describe("the record codec", () => {
     view.setUint32(batchHeaderBytes, 1, true);
     view.setUint16(batchHeaderBytes + 6, 2, true);
     expect(() => read([batch])).toThrow("the meta of a record is longer than the record");
+  });
+
+  test("writes large bodies into frames of their own, whatever stands around the large part of them", () => {
+    const large = new Uint8Array(10_000).fill(7);
+    const payload = (writer: BinaryWriter): BinaryWriter =>
+      writer
+        .uint32(10)
+        .fork()
+        .uint32(8)
+        .uint32(1)
+        .uint32(18)
+        .bytes(large)
+        .join()
+        .uint32(16)
+        .uint32(300)
+        .uint32(26)
+        .bytes(large)
+        .uint32(34)
+        .string("after".repeat(5000));
+    const writer = BatchWriter.take();
+    const header = writer.skip(recordHeaderBytes);
+    writer.recordHeader(header, 5, 0, 0, 1, 2);
+    const start = writer.skip(recordHeaderBytes);
+    writer.beginBody();
+    payload(writer);
+    const { bodyLength } = writer;
+    const body = writer.takeBody();
+    expect(body).toHaveLength(bodyLength);
+    expect(Buffer.from(body).equals(payload(new BinaryWriter()).finish())).toBe(true);
+    writer.recordHeader(start, 5, Flag.ATTACHED, 0, 3, 4);
+    writer.attach(body);
+    expect(read(writer.frames(2, 9))).toEqual({
+      tag: 9,
+      records: [
+        { type: 5, flags: 0, callId: 1, aux: 2, meta: "", body: "" },
+        { type: 5, flags: Flag.ATTACHED, callId: 3, aux: 4, meta: "", body: hex(body) },
+      ],
+    });
+    writer.release();
+  });
+
+  test("gives an encoder that threw behind a large part of a body a clean writer again", () => {
+    const writer = BatchWriter.take();
+    const { position } = writer;
+    writer.beginBody();
+    writer.uint32(10).fork().bytes(new Uint8Array(10_000));
+    writer.truncate(position);
+    writer.uint32(10).fork().string("x").join();
+    expect(hex(writer.cut(position))).toBe("0a020178");
+    writer.release();
   });
 
   test("gives an encoder that threw in a nested message a clean writer again", () => {

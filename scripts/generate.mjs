@@ -1,9 +1,11 @@
 // Regenerates all generated code that is committed. With --check it writes nothing, and fails if something differs.
 // Run it through `npm run generate`, which builds the code generator first.
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CodegenError, generate } from "../codegen/dist/index.js";
+import { spawn } from "./tools.mjs";
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
 const check = process.argv.includes("--check");
@@ -77,11 +79,36 @@ async function generateCore() {
   );
 }
 
+/** What the benchmarks' other subjects use in place of our code, made by the plugins that they recommend. */
+function generateForPeers() {
+  const folder = mkdtempSync(join(tmpdir(), "zerobind-"));
+  const plugin = (path, out, opt) => ({ local: ["node", resolve("benchmarks/node_modules", path)], out, opt });
+  const services = ["grpc-js", "generic-definitions"].map((kind) => `outputServices=${kind}`);
+  const plugins = [
+    plugin("@bufbuild/protoc-gen-es/bin/protoc-gen-es", "es", ["target=ts", "import_extension=ts"]),
+    plugin("ts-proto/protoc-gen-ts_proto", "ts-proto", [
+      ...["env=both", "esModuleInterop=true", "importSuffix=.ts", "outputJsonMethods=false", "useExactTypes=false"],
+      ...["annotateFilesWithVersion=false", ...services],
+    ]),
+  ];
+  try {
+    const template = JSON.stringify({ version: "v2", plugins });
+    const buf = ["generate", "protos", "--path", "protos/benchmarks", "--template", template, "-o", folder];
+    const { status } = spawn(process.execPath, ["codegen/node_modules/@bufbuild/buf/bin/buf", ...buf]);
+    if (status !== 0) process.exit(status);
+    for (const path of filesIn(folder, ".ts"))
+      put(slashes(join("benchmarks/src/subjects/gen", relative(folder, path))), readFileSync(path, "utf8"));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 async function generateAll() {
   bundleProtos();
   await generateCore();
   await generateFolder({ protos: ["protos/examples", "protos/grpc"], protoPaths: ["protos"], out: "examples/src/gen" });
   await generateFolder({ protos: ["protos/benchmarks"], protoPaths: ["protos"], out: "benchmarks/src/gen" });
+  generateForPeers();
   await generateFolder({ protos: ["protos/faults"], protoPaths: ["protos"], out: "faults/src/gen" });
   await generateFolder({
     protos: ["protos/test/v1/behavior.proto", "protos/test/v1/callback.proto"],

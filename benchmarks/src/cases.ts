@@ -1,0 +1,72 @@
+/** One of those that take turns in a case. */
+export interface Contender {
+  /** As tables and JSON call it. */
+  readonly name: string;
+  /** The subject whose processes do it. */
+  readonly subject: string;
+  /** What the client is told, without the time. */
+  readonly command: string;
+}
+
+/** Work that several contenders do in turns, a slice of time each. */
+export interface Case {
+  readonly name: string;
+  readonly title: string;
+  /** What is counted. */
+  readonly unit: "calls/s" | "messages/s";
+  /** Who takes part in a quick run: those that the ratios need. */
+  readonly quick: readonly string[];
+  /** What subjects are asked to do; those that lack it say so themselves. */
+  readonly command: string;
+  /** Subjects that take part, when not all do. */
+  readonly of?: readonly string[];
+}
+
+const grpc = ["zerobind", "grpc-js", "nice-grpc"];
+const streaming = ["zerobind", "grpc-js", "nice-grpc", "connect-grpc", "connect", "grpc-c++"];
+const all = "*";
+
+/** What subjects do for a while when their processes have been started, before any case. */
+export const firstCommand = "unary 100 0";
+
+/** All cases whose work the client is told by one command. */
+export const cases: readonly Case[] = [
+  // First, as it warms up the processes that the cases of a quick run share.
+  unary("unary100", "100 calls at once", 100, 0, [all]),
+  unary("latency", "one call at a time", 1, 0, ["zerobind", "zeromq"]),
+  unary("unary10", "10 calls at once", 10, 0, []),
+  unary("unary1000", "1,000 calls at once", 1000, 0, ["zerobind", "coalescing"]),
+  unary("unary-1k", "1 KiB, 100 calls at once", 100, 1 << 10, []),
+  unary("unary-64k", "64 KiB, 10 calls at once", 10, 1 << 16, []),
+  unary("unary-1m", "1 MiB, one call at a time", 1, 1 << 20, ["zerobind", "zeromq"]),
+  stream("download", "server stream", 0),
+  stream("upload", "client stream", 0),
+  stream("chat", "bidi stream", 0),
+  stream("download", "server stream", 1 << 16),
+  stream("upload", "client stream", 1 << 16),
+  stream("chat", "bidi stream", 1 << 16),
+];
+
+function unary(name: string, title: string, concurrency: number, bytes: number, quick: readonly string[]): Case {
+  return { name, title, unit: "calls/s", command: `unary ${concurrency} ${bytes}`, quick };
+}
+
+function stream(kind: string, title: string, bytes: number): Case {
+  const large = bytes > 0;
+  return {
+    name: large ? `${kind}-64k` : kind,
+    title: `${title}, ${large ? "64 KiB" : "small"} messages`,
+    unit: "messages/s",
+    command: `${kind} ${bytes}`,
+    quick: large ? [] : grpc,
+    of: streaming,
+  };
+}
+
+/** Those who take part in a case. */
+export function contenders(work: Case, subjects: readonly string[], quick: boolean): Contender[] {
+  const listed = quick && !work.quick.includes(all) ? work.quick : subjects;
+  return subjects
+    .filter((subject) => listed.includes(subject) && (work.of ?? subjects).includes(subject))
+    .map((subject) => ({ name: subject, subject, command: work.command }));
+}

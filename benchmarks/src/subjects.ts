@@ -1,0 +1,18 @@
+import type { Subject } from "./subject.ts";
+
+/** A subject as the command line, the tables and the ratios know it. */
+export interface SubjectEntry {
+  readonly title: string;
+  /** An RPC framework that ratios compare with; the others are references. */
+  readonly peer?: boolean;
+  /** Loads it. Only the processes that run it do, so that none pays for the libraries of the others. */
+  load(): Promise<{ subject: Subject }>;
+}
+
+/** Everything that can be measured, by the name on the command line. */
+export const subjects: Readonly<Record<string, SubjectEntry>> = {
+  zerobind: { title: "zerobind", load: () => import("./subjects/zerobind.ts") },
+  zeromq: { title: "bare zeromq.js", load: () => import("./subjects/zeromq.ts") },
+  coalescing: { title: "bare coalescing loop", load: () => import("./subjects/coalescing.ts") },
+  "grpc-js": { title: "@grpc/grpc-js", peer: true, load: () => import("./subjects/grpc-js.ts") },
+};

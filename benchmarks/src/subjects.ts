@@ -12,7 +12,22 @@ export interface SubjectEntry {
 /** Everything that can be measured, by the name on the command line. */
 export const subjects: Readonly<Record<string, SubjectEntry>> = {
   zerobind: { title: "zerobind", load: () => import("./subjects/zerobind.ts") },
+  "zerobind-plain": { title: "zerobind, plain profile", load: () => import("./subjects/zerobind-plain.ts") },
+  net: { title: "sockets of node:net", load: () => import("./subjects/net.ts") },
   zeromq: { title: "bare zeromq.js", load: () => import("./subjects/zeromq.ts") },
   coalescing: { title: "bare coalescing loop", load: () => import("./subjects/coalescing.ts") },
   "grpc-js": { title: "@grpc/grpc-js", peer: true, load: () => import("./subjects/grpc-js.ts") },
+  "nice-grpc": { title: "nice-grpc", peer: true, load: () => import("./subjects/nice-grpc.ts") },
+  "connect-grpc": {
+    title: "@connectrpc/connect-node, gRPC protocol",
+    peer: true,
+    load: async () => ({ subject: (await import("./subjects/connect.ts")).overGrpc }),
+  },
+  connect: {
+    title: "@connectrpc/connect-node, Connect protocol",
+    peer: true,
+    load: async () => ({ subject: (await import("./subjects/connect.ts")).overConnect }),
+  },
+  moleculer: { title: "moleculer, TCP transporter", peer: true, load: () => import("./subjects/moleculer.ts") },
+  nats: { title: "NATS, request and reply", peer: true, load: () => import("./subjects/nats.ts") },
 };

@@ -79,25 +79,31 @@ async function generateCore() {
   );
 }
 
-/** What the benchmarks' other subjects use in place of our code, made by the plugins that they recommend. */
+/** What the benchmarks use in place of our code where they measure others, made by the plugins that those recommend. */
 function generateForPeers() {
-  const folder = mkdtempSync(join(tmpdir(), "zerobind-"));
-  const plugin = (path, out, opt) => ({ local: ["node", resolve("benchmarks/node_modules", path)], out, opt });
   const services = ["grpc-js", "generic-definitions"].map((kind) => `outputServices=${kind}`);
-  const plugins = [
-    plugin("@bufbuild/protoc-gen-es/bin/protoc-gen-es", "es", ["target=ts", "import_extension=ts"]),
-    plugin("ts-proto/protoc-gen-ts_proto", "ts-proto", [
-      ...["env=both", "esModuleInterop=true", "importSuffix=.ts", "outputJsonMethods=false", "useExactTypes=false"],
-      ...["annotateFilesWithVersion=false", ...services],
-    ]),
-  ];
+  const looks = ["importSuffix=.ts", "outputJsonMethods=false", "annotateFilesWithVersion=false"];
+  runPlugin("es", "@bufbuild/protoc-gen-es/bin/protoc-gen-es", {
+    protos: "protos/benchmarks",
+    opt: ["target=ts", "import_extension=ts"],
+  });
+  runPlugin("ts-proto", "ts-proto/protoc-gen-ts_proto", {
+    protos: "protos/benchmarks/v1/echo.proto",
+    opt: ["env=both", "esModuleInterop=true", "useExactTypes=false", ...looks, ...services],
+  });
+}
+
+/** Runs a plugin of the benchmarks by buf, into the folder of that name beside their subjects. */
+function runPlugin(name, path, { protos, opt }) {
+  const folder = mkdtempSync(join(tmpdir(), "zerobind-"));
   try {
-    const template = JSON.stringify({ version: "v2", plugins });
-    const buf = ["generate", "protos", "--path", "protos/benchmarks", "--template", template, "-o", folder];
-    const { status } = spawn(process.execPath, ["codegen/node_modules/@bufbuild/buf/bin/buf", ...buf]);
+    const plugin = { local: ["node", resolve("benchmarks/node_modules", path)], out: name, opt };
+    const template = JSON.stringify({ version: "v2", plugins: [plugin] });
+    const args = ["generate", "protos", "--path", protos, "--template", template, "-o", folder];
+    const { status } = spawn(process.execPath, ["codegen/node_modules/@bufbuild/buf/bin/buf", ...args]);
     if (status !== 0) process.exit(status);
-    for (const path of filesIn(folder, ".ts"))
-      put(slashes(join("benchmarks/src/subjects/gen", relative(folder, path))), readFileSync(path, "utf8"));
+    for (const file of filesIn(folder, ".ts"))
+      put(slashes(join("benchmarks/src/subjects/gen", relative(folder, file))), readFileSync(file, "utf8"));
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -16,10 +16,12 @@ export interface Case {
   readonly unit: "calls/s" | "messages/s";
   /** Who takes part in a quick run: those that the ratios need. */
   readonly quick: readonly string[];
-  /** What subjects are asked to do; those that lack it say so themselves. */
-  readonly command: string;
+  /** What the client of each subject is told, or who else takes turns. */
+  readonly work: string | readonly Contender[];
   /** Subjects that take part, when not all do. */
   readonly of?: readonly string[];
+  /** Whether what is measured are times at a given rate, and the rate is no result. */
+  readonly timesOnly?: boolean;
 }
 
 const grpc = ["zerobind", "grpc-js", "nice-grpc"];
@@ -45,10 +47,44 @@ export const cases: readonly Case[] = [
   stream("download", "server stream", 1 << 16),
   stream("upload", "client stream", 1 << 16),
   stream("chat", "bidi stream", 1 << 16),
+  {
+    ...ours("features", "what features cost, 100 calls at once", {
+      "bare call": "feature none",
+      deadline: "feature deadline",
+      "metadata, 4 entries": "feature metadata",
+      "interceptor on each end": "feature interceptors",
+      "full call": "feature all",
+    }),
+    quick: ["bare call", "full call"],
+  },
+  {
+    ...ours("load", "calls that come evenly, at a part of the maximum", {
+      "50 % load": "loaded 50",
+      "80 % load": "loaded 80",
+    }),
+    quick: ["50 % load"],
+    timesOnly: true,
+  },
+  ours("connections", "connections of one process, 1,000 calls at once", {
+    "1 connection": "connections 1",
+    "10 connections": "connections 10",
+    "100 connections": "connections 100",
+    "1,000 connections": "connections 1000",
+  }),
+  ours("contract", "methods of a contract, all in use, 100 calls at once", {
+    "1 method": "methods 1",
+    "1,000 methods": "methods 1000",
+  }),
 ];
 
+/** A case that only zerobind's client knows, with its variants by their names. */
+function ours(name: string, title: string, commands: Readonly<Record<string, string>>): Case {
+  const work = Object.entries(commands).map(([variant, command]) => ({ name: variant, subject: "zerobind", command }));
+  return { name, title: `zerobind: ${title}`, unit: "calls/s", work, quick: [] };
+}
+
 function unary(name: string, title: string, concurrency: number, bytes: number, quick: readonly string[]): Case {
-  return { name, title, unit: "calls/s", command: `unary ${concurrency} ${bytes}`, quick };
+  return { name, title, unit: "calls/s", work: `unary ${concurrency} ${bytes}`, quick };
 }
 
 function stream(kind: string, title: string, bytes: number): Case {
@@ -57,16 +93,21 @@ function stream(kind: string, title: string, bytes: number): Case {
     name: large ? `${kind}-64k` : kind,
     title: `${title}, ${large ? "64 KiB" : "small"} messages`,
     unit: "messages/s",
-    command: `${kind} ${bytes}`,
+    work: `${kind} ${bytes}`,
     quick: large ? [] : grpc,
     of: streaming,
   };
 }
 
 /** Those who take part in a case. */
-export function contenders(work: Case, subjects: readonly string[], quick: boolean): Contender[] {
-  const listed = quick && !work.quick.includes(all) ? work.quick : subjects;
-  return subjects
-    .filter((subject) => listed.includes(subject) && (work.of ?? subjects).includes(subject))
-    .map((subject) => ({ name: subject, subject, command: work.command }));
+export function contenders(
+  { work, quick, of }: Case,
+  subjects: readonly string[],
+  { quick: onlyQuick }: { readonly quick: boolean },
+): Contender[] {
+  const everybody =
+    typeof work === "string" ? (of ?? subjects).map((subject) => ({ name: subject, subject, command: work })) : work;
+  const takesPart = ({ name, subject }: Contender): boolean =>
+    subjects.includes(subject) && (!onlyQuick || quick.includes(all) || quick.includes(name));
+  return everybody.filter(takesPart);
 }

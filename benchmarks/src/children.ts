@@ -81,6 +81,18 @@ export interface Programs {
   readonly client: string;
 }
 
+function childOf(subject: string, role: keyof Programs, args: readonly string[], programs?: Programs): Child {
+  const name = `${subject}, ${role}`;
+  if (programs) return new Child(name, programs[role], args);
+  const script = join(import.meta.dirname, "child.js");
+  return new Child(name, process.execPath, ["--expose-gc", script, role, subject, ...args]);
+}
+
+/** Starts another client of a server that runs; it is ready when it gives a first answer. */
+export function clientChild(subject: string, address: string, programs?: Programs): Child {
+  return childOf(subject, "client", [address], programs);
+}
+
 /** Client and server of one subject, each a process of its own. */
 export class Pair {
   readonly server: Child;
@@ -97,17 +109,11 @@ export class Pair {
 
   /** Starts both; resolves when a first call has been answered. */
   static async start(subject: string, programs?: Programs): Promise<Pair> {
-    const start = (role: "server" | "client", ...args: string[]): Child => {
-      const name = `${subject}, ${role}`;
-      if (programs) return new Child(name, programs[role], args);
-      const script = join(import.meta.dirname, "child.js");
-      return new Child(name, process.execPath, ["--expose-gc", script, role, subject, ...args]);
-    };
-    const server = start("server");
+    const server = childOf(subject, "server", [], programs);
     let client: Child | undefined;
     try {
       const { address, pids = [] } = await server.answer<{ address: string; pids?: number[] }>();
-      client = start("client", address);
+      client = clientChild(subject, address, programs);
       await client.answer();
       return new Pair(server, client, address, pids);
     } catch (error) {

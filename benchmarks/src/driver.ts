@@ -53,24 +53,33 @@ async function streamed(key: string, run: (count: number) => Promise<unknown>, s
  * Calls that come evenly, whatever has become of those before, as they do from many users. What a call took counts from
  * the time that it was due, so a server that stands still cannot hide it.
  */
-export async function openLoop(call: () => Promise<unknown>, perSecond: number, sliceMs: number): Promise<Answer> {
+async function openLoop(call: () => Promise<unknown>, perSecond: number, sliceMs: number): Promise<Answer> {
   const latencies: number[] = [];
-  const calls: Promise<void>[] = [];
   const loop = monitorEventLoopDelay({ resolution: 1 });
   loop.enable();
   const started = performance.now();
   const total = Math.floor((perSecond * sliceMs) / 1000);
-  const timed = async (due: number): Promise<void> => {
-    await call();
-    latencies.push(performance.now() - due);
+  let failure: unknown;
+  let settle: (() => void) | undefined;
+  const begin = (dueMs: number): void => {
+    const done = (): void => {
+      latencies.push(performance.now() - dueMs);
+      if (latencies.length === total) settle?.();
+    };
+    call().then(done, (error: unknown) => {
+      failure = error;
+      done();
+    });
   };
   for (let begun = 0; begun < total;) {
     // Timers tick by the millisecond; what has come due since the last tick is begun at once.
     await new Promise((resolve) => setTimeout(resolve, 1));
     const due = Math.min(total, Math.floor(((performance.now() - started) * perSecond) / 1000));
-    for (; begun < due; begun++) calls.push(timed(started + (begun * 1000) / perSecond));
+    for (; begun < due; begun++) begin(started + (begun * 1000) / perSecond);
   }
-  await Promise.all(calls);
+  if (latencies.length < total) await new Promise<void>((resolve) => (settle = resolve));
+  // eslint-disable-next-line @typescript-eslint/only-throw-error -- as the library gave it
+  if (failure !== undefined) throw failure;
   const elapsedMs = performance.now() - started;
   loop.disable();
   return {
@@ -87,13 +96,25 @@ function percentiles(valuesMs: number[], wanted: readonly number[]): Answer {
   return Object.fromEntries(wanted.map((percent) => [`p${String(percent).replace(".", "")}Us`, at(percent) * 1000]));
 }
 
+/** The most calls a second that this process has seen at 100 at once. */
+let maximum: number | undefined;
+
+/** An open loop at a part of what the subject can do. */
+async function loaded(call: () => Promise<unknown>, percent: number, sliceMs: number): Promise<Answer> {
+  if (maximum === undefined) {
+    const { count = 0, elapsedMs = NaN } = await unary(call, 100, Math.max(sliceMs, 1_000));
+    maximum = (count / elapsedMs) * 1000;
+  }
+  return openLoop(call, (maximum * percent) / 100, sliceMs);
+}
+
 /** Does what a command says: `unary CONCURRENCY BYTES MS`, `download BYTES MS` and so on. */
 export async function drive(client: Client, [command = "", ...args]: readonly string[]): Promise<Answer> {
   const extra = client.extras?.[command];
   if (extra) return extra(...args);
   const [first = NaN, second = NaN, third = NaN] = args.map(Number);
   if (command === "unary") return unary(client.works(second).call, first, third);
-  if (command === "open") return openLoop(client.works(0).call, first, second);
+  if (command === "loaded") return loaded(client.works(0).call, first, second);
   const run = client.works(first)[command as keyof Works] as ((count: number) => Promise<unknown>) | undefined;
   if (!run) throw new Error(`there is no command ${command}`);
   return streamed(`${command} ${first}`, run, second);

@@ -7,16 +7,62 @@ import { readOptions, UsageError } from "./options.ts";
 import { ratiosOf } from "./ratios.ts";
 import { markdown } from "./report.ts";
 import type { Results } from "./report.ts";
+import type { Effort } from "./rounds.ts";
 import { fullEffort, measureCase, Pool, quickEffort } from "./rounds.ts";
+import { measureBundles } from "./special/bundle.ts";
+import { measureCodecs } from "./special/codecs.ts";
+import { measureMemory } from "./special/memory.ts";
+import { measureStart } from "./special/start.ts";
 import { subjects } from "./subjects.ts";
+
+type Part = { readonly name: string; readonly title: string; readonly quick: boolean; run(run: Run): Promise<void> };
+
+/** What all parts of a run share. */
+interface Run {
+  readonly pool: Pool;
+  readonly figures: Figures;
+  readonly effort: Effort;
+  readonly subjects: readonly string[];
+}
+
+/** Everything that can be measured, in this order. */
+const parts: readonly Part[] = [
+  ...cases.map((work) => ({
+    name: work.name,
+    title: work.title,
+    quick: work.quick.length > 0,
+    run: (run: Run) => measureCase(work, run),
+  })),
+  {
+    name: "memory",
+    title: "zerobind: memory",
+    quick: true,
+    run: async ({ figures, effort, subjects: of }) => {
+      if (of.includes("zerobind")) await measureMemory(figures, effort);
+    },
+  },
+  {
+    name: "start",
+    title: "start",
+    quick: true,
+    run: ({ figures, effort, subjects: of }) => measureStart(figures, effort, of),
+  },
+  {
+    name: "bundle",
+    title: "size of a client",
+    quick: false,
+    run: ({ figures, subjects: of }) => measureBundles(figures, of),
+  },
+  { name: "codec", title: "codecs alone", quick: false, run: ({ figures }) => measureCodecs(figures) },
+];
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2), {
-    cases: cases.map(({ name }) => name),
+    cases: parts.map(({ name }) => name),
     subjects: Object.keys(subjects),
   });
   if (options.list) {
-    for (const { name, title } of cases) console.log(`case     ${name.padEnd(16)} ${title}`);
+    for (const { name, title } of parts) console.log(`case     ${name.padEnd(16)} ${title}`);
     for (const [name, { title }] of Object.entries(subjects)) console.log(`subject  ${name.padEnd(16)} ${title}`);
     return;
   }
@@ -26,10 +72,10 @@ async function main(): Promise<void> {
   const pool = new Pool(new Map(), effort);
   const wanted = options.subjects ?? Object.keys(subjects);
   try {
-    for (const work of cases) {
-      if (options.only && !options.only.includes(work.name)) continue;
-      console.error(`${(performance.now() / 1000).toFixed(0).padStart(4)} s  ${work.title}`);
-      await measureCase(work, wanted, { pool, figures, effort });
+    for (const part of parts) {
+      if (options.only ? !options.only.includes(part.name) : options.quick && !part.quick) continue;
+      console.error(`${(performance.now() / 1000).toFixed(0).padStart(4)} s  ${part.title}`);
+      await part.run({ pool, figures, effort, subjects: wanted });
     }
   } finally {
     await pool.clear();

@@ -8,12 +8,13 @@ const ours = "zerobind";
 export function ratiosOf(figures: Figures): Record<string, number> {
   const best = (work: string, of: readonly string[]): string =>
     of.reduce((left, right) => (throughput(right, work) > throughput(left, work) ? right : left), of[0] ?? "");
+  const samples = figures.samples.bind(figures);
   const throughput = (subject: string, work: string): number => {
-    const samples = figures.samples(work, subject, "throughput");
-    return samples.length > 0 ? median(samples) : 0;
+    const all = samples(work, subject, "throughput");
+    return all.length > 0 ? median(all) : 0;
   };
   const against = (work: string, other: string, metric = "throughput"): number =>
-    quotient(figures.samples(work, ours, metric), figures.samples(work, other, metric));
+    quotient(samples(work, ours, metric), samples(work, other, metric));
   const peers = Object.keys(subjects).filter((name) => subjects[name]?.peer);
   const grpc = ["grpc-js", "nice-grpc"];
   const all: Record<string, number> = {
@@ -26,6 +27,13 @@ export function ratiosOf(figures: Figures): Record<string, number> {
     clientstream_vs_best_grpc: against("upload", best("upload", grpc)),
     bidi_vs_best_grpc: against("chat", best("chat", grpc)),
     payload1m_vs_zeromq: against("unary-1m", "zeromq"),
+    p99_over_p50_half_load: quotient(samples("load", "50 % load", "p99"), samples("load", "50 % load", "p50")),
+    bytes_per_inflight_call: median(samples("memory", ours, "heap per call held open")),
+    full_call_vs_bare_call: quotient(
+      samples("features", "full call", "throughput"),
+      samples("features", "bare call", "throughput"),
+    ),
+    import_ms_over_zeromq: median(samples("start", ours, "import over zeromq's")),
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => Number.isFinite(value)));
 }

@@ -55,10 +55,10 @@ export class Pool {
 /** Measures one case: who takes part is warmed up, then all take turns, A B C A B C. */
 export async function measureCase(
   work: Case,
-  subjects: readonly string[],
-  { pool, figures, effort }: { pool: Pool; figures: Figures; effort: Effort },
+  run: { pool: Pool; figures: Figures; effort: Effort; subjects: readonly string[] },
 ): Promise<void> {
-  const taking = contenders(work, subjects, effort.quick);
+  const { pool, figures, effort, subjects } = run;
+  const taking = contenders(work, subjects, effort);
   for (let pass = 0; pass < Math.max(effort.passes, 1); pass++) {
     if (effort.passes > 0) await pool.clear();
     for (const { subject, command } of taking) {
@@ -81,8 +81,9 @@ async function slice(
   const { count = NaN, elapsedMs = NaN, ...rest } = await pair.client.ask(`${command} ${sliceMs}`);
   const cpuAfter = pair.cpuSeconds();
   const add = (metric: string, value: number, unit: string): void => figures.add(work.name, name, metric, value, unit);
-  add("throughput", (count / elapsedMs) * 1000, work.unit);
   addTimes(rest, add);
+  if (work.timesOnly) return;
+  add("throughput", (count / elapsedMs) * 1000, work.unit);
   if (cpuBefore !== undefined && cpuAfter !== undefined && cpuAfter > cpuBefore)
     add("per CPU second", count / (cpuAfter - cpuBefore), work.unit.replace("/s", "/CPU s"));
 }

@@ -59,10 +59,13 @@ const over = (transport: (baseUrl: string) => Transport): Subject => ({
   },
 });
 
+/** It would ask for compressed replies, which no other subject does. */
+const acceptCompression: [] = [];
+
 /** The protocol of gRPC. */
-export const overGrpc = over((baseUrl) => createGrpcTransport({ baseUrl }));
+export const overGrpc = over((baseUrl) => createGrpcTransport({ baseUrl, acceptCompression }));
 
 /** Its own protocol, in binary. */
 export const overConnect = over((baseUrl) =>
-  createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: true }),
+  createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: true, acceptCompression }),
 );

@@ -15,7 +15,11 @@ async function freePort(): Promise<number> {
 
 /** A broker with the TCP transporter, which finds its peer by address rather than by broadcasts. */
 function brokerOf(nodeID: string, options: object): ServiceBroker {
-  return new ServiceBroker({ nodeID, logger: false, transporter: { type: "TCP", options: { udpDiscovery: false, ...options } } });
+  return new ServiceBroker({
+    nodeID,
+    logger: false,
+    transporter: { type: "TCP", options: { udpDiscovery: false, ...options } },
+  });
 }
 
 /** moleculer with its TCP transporter and its default serializer, JSON: bytes travel as base64. */
@@ -37,7 +41,8 @@ export const subject: Subject = {
         const { data, ...message } = messageOf(bytes);
         const bytesOf = Buffer.from(data);
         return {
-          call: () => broker.call("echo.call", bytes === 0 ? message : { ...message, data: bytesOf.toString("base64") }),
+          call: () =>
+            broker.call("echo.call", bytes === 0 ? message : { ...message, data: bytesOf.toString("base64") }),
         };
       },
     };

@@ -13,7 +13,7 @@ export const subject: Subject = {
 
   async connect(address): Promise<Client> {
     const dealer = new Dealer({ sendTimeout: 0, sendHighWaterMark: 0, receiveHighWaterMark: 0, linger: 0 });
-    dealer.connect(address.split(" ")[0] ?? "");
+    dealer.connect(address);
     const pending = new Map<number, { resolve(reply: Payload): void; reject(error: Error): void }>();
     let lastId = 0;
     void (async () => {

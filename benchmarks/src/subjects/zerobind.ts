@@ -2,6 +2,7 @@ import { Channel, ServiceHost } from "zerobind";
 import { Echo } from "../gen/benchmarks/v1/echo.rpc.ts";
 import { messageOf, repeat } from "../subject.ts";
 import type { Subject } from "../subject.ts";
+import { clientExtras, serveExtras } from "./zerobind-extras.ts";
 
 /** A whole run is one stream, whatever its length. */
 const noTimeout = { timeoutMs: Infinity };
@@ -20,14 +21,16 @@ export const subject: Subject = {
       },
       chat: (requests) => requests,
     });
+    const extras = serveExtras(host);
     await host.open("tcp://127.0.0.1:*");
-    return { address: host.address };
+    return { address: host.address, extras };
   },
 
   async connect(address) {
     const client = new Channel(address).client(Echo);
     await client.call({});
     return {
+      extras: clientExtras(address),
       works(bytes) {
         const message = messageOf(bytes);
         return {

@@ -19,9 +19,9 @@ async function memory(): Promise<Answer> {
 const write = (answer: unknown): boolean => process.stdout.write(`${JSON.stringify(answer)}\n`);
 
 const [role, name = "", address = ""] = process.argv.slice(2);
-const entry = subjects[name];
-if (!entry) throw new Error(`there is no subject ${name}`);
-const { subject } = await entry.load();
+const load = subjects[name]?.load;
+if (!load) throw new Error(`there is no subject ${name}`);
+const { subject } = await load();
 
 let answerTo: (words: readonly string[]) => Promise<Answer>;
 if (role === "server") {

@@ -1,11 +1,13 @@
-import { cases } from "./cases.ts";
 import type { Figure } from "./figures.ts";
 import { machineLine } from "./machine.ts";
 import type { Machine } from "./machine.ts";
+import { parts as runParts } from "./parts.ts";
 
 /** What `--json` writes. */
 export interface Results {
   readonly machine: Machine;
+  /** Whether it was a quick run, or has parts of one. */
+  readonly quick: boolean;
   readonly cases: readonly Figure[];
   readonly ratios: Readonly<Record<string, number>>;
   /** Who was left out, and why. */
@@ -14,7 +16,7 @@ export interface Results {
 
 /** The results as Markdown, which reads well in a terminal, too. */
 export function markdown({ machine, cases: figures, ratios, skipped }: Results): string {
-  const titles = new Map(cases.map(({ name, title }) => [name, title]));
+  const titles = new Map(runParts.map(({ name, title }) => [name, title]));
   const names = [...new Set(figures.map((figure) => figure.case))];
   const parts = names.map((name) => {
     const ofCase = figures.filter((figure) => figure.case === name);

@@ -22,7 +22,7 @@ export interface Effort {
 
 /** The efforts of a full and of a quick run. */
 export const fullEffort: Effort = { quick: false, passes: 2, rounds: 3, startMs: 1500, warmUpMs: 700, sliceMs: 400 };
-export const quickEffort: Effort = { quick: true, passes: 0, rounds: 3, startMs: 1500, warmUpMs: 300, sliceMs: 200 };
+export const quickEffort: Effort = { quick: true, passes: 0, rounds: 3, startMs: 1200, warmUpMs: 250, sliceMs: 200 };
 
 /** The running processes, by subject. */
 export class Pool {
@@ -52,12 +52,16 @@ export class Pool {
   }
 }
 
+/** What all parts of a run share. */
+export interface Run {
+  readonly pool: Pool;
+  readonly figures: Figures;
+  readonly effort: Effort;
+  readonly subjects: readonly string[];
+}
+
 /** Measures one case: who takes part is warmed up, then all take turns, A B C A B C. */
-export async function measureCase(
-  work: Case,
-  run: { pool: Pool; figures: Figures; effort: Effort; subjects: readonly string[] },
-): Promise<void> {
-  const { pool, figures, effort, subjects } = run;
+export async function measureCase(work: Case, { pool, figures, effort, subjects }: Run): Promise<void> {
   const taking = contenders(work, subjects, effort);
   for (let pass = 0; pass < Math.max(effort.passes, 1); pass++) {
     if (effort.passes > 0) await pool.clear();

@@ -1,3 +1,5 @@
+import { grpcCpp, natsServer } from "./needs.ts";
+import type { Need } from "./needs.ts";
 import type { Subject } from "./subject.ts";
 
 /** A subject as the command line, the tables and the ratios know it. */
@@ -5,9 +7,14 @@ export interface SubjectEntry {
   readonly title: string;
   /** An RPC framework that ratios compare with; the others are references. */
   readonly peer?: boolean;
-  /** Loads it. Only the processes that run it do, so that none pays for the libraries of the others. */
-  load(): Promise<{ subject: Subject }>;
+  /** What has to be installed for it. */
+  readonly need?: Need;
+  /** Loads it. Only the processes that run it do, so that none pays for the libraries of the others; one without is no program of Node. */
+  readonly load?: () => Promise<{ subject: Subject }>;
 }
+
+/** The subject that has to be compiled first, which is only done when asked for. */
+export const native = "grpc-c++";
 
 /** Everything that can be measured, by the name on the command line. */
 export const subjects: Readonly<Record<string, SubjectEntry>> = {
@@ -29,5 +36,6 @@ export const subjects: Readonly<Record<string, SubjectEntry>> = {
     load: async () => ({ subject: (await import("./subjects/connect.ts")).overConnect }),
   },
   moleculer: { title: "moleculer, TCP transporter", peer: true, load: () => import("./subjects/moleculer.ts") },
-  nats: { title: "NATS, request and reply", peer: true, load: () => import("./subjects/nats.ts") },
+  nats: { title: "NATS, request and reply", peer: true, need: natsServer, load: () => import("./subjects/nats.ts") },
+  [native]: { title: "gRPC for C++", peer: true, need: grpcCpp },
 };

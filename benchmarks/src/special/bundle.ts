@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
-import type { Figures } from "../figures.ts";
+import type { Run } from "../rounds.ts";
 
 /** The smallest program that makes a call, by subject. */
 const clients: Readonly<Record<string, string>> = {
@@ -26,7 +26,7 @@ const clients: Readonly<Record<string, string>> = {
 };
 
 /** The size of a client as one file. ZeroMQ's native module stays outside, as it has to. */
-export async function measureBundles(figures: Figures, subjects: readonly string[]): Promise<void> {
+export async function measureBundles({ figures, subjects }: Run): Promise<void> {
   for (const [subject, contents] of Object.entries(clients)) {
     if (!subjects.includes(subject)) continue;
     const { outputFiles } = await build({

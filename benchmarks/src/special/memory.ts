@@ -1,7 +1,7 @@
 import { Pair } from "../children.ts";
 import type { Child } from "../children.ts";
 import type { Figures } from "../figures.ts";
-import type { Effort } from "../rounds.ts";
+import type { Run } from "../rounds.ts";
 import type { Answer } from "../subject.ts";
 
 const calls = 10_000;
@@ -10,7 +10,8 @@ const channels = 10;
 const connections = 500;
 
 /** What calls that wait for their handlers, and connections that are idle, hold on both ends together. */
-export async function measureMemory(figures: Figures, { quick }: Effort): Promise<void> {
+export async function measureMemory({ figures, effort, subjects }: Run): Promise<void> {
+  if (!subjects.includes("zerobind")) return;
   const pair = await Pair.start("zerobind");
   const { client, server } = pair;
   const hold = async (count: number): Promise<void> => {
@@ -33,7 +34,7 @@ export async function measureMemory(figures: Figures, { quick }: Effort): Promis
     await hold(calls);
     add(figures, "call held open", await both(client, server), begun, calls);
     await release();
-    if (quick) return;
+    if (effort.quick) return;
     const before = await both(client, server);
     await client.ask(`open ${connections}`);
     await server.ask(`held ${connections}`);

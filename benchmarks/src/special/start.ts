@@ -3,17 +3,18 @@ import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { Child, clientChild, Pair } from "../children.ts";
 import type { Figures } from "../figures.ts";
-import type { Effort } from "../rounds.ts";
+import { subjects as known } from "../subjects.ts";
+import type { Run } from "../rounds.ts";
 
 const processes = 10;
 /** Where the packages of the benchmarks are found. */
 const folder = dirname(import.meta.dirname);
 
 /** How long fresh processes take: to import the library, and, for each subject, until a first reply has come. */
-export async function measureStart(figures: Figures, { quick }: Effort, subjects: readonly string[]): Promise<void> {
+export async function measureStart({ figures, effort, subjects }: Run): Promise<void> {
   if (subjects.includes("zerobind")) await measureImports(figures);
-  if (quick) return;
-  for (const subject of subjects) await measureFirstReplies(figures, subject);
+  if (effort.quick) return;
+  for (const subject of subjects.filter((name) => known[name]?.load)) await measureFirstReplies(figures, subject);
 }
 
 async function measureImports(figures: Figures): Promise<void> {

@@ -56,8 +56,12 @@ function list(): void {
 async function main(): Promise<void> {
   const names = { cases: parts.map(({ name }) => name), subjects: Object.keys(subjects) };
   const options = readOptions(process.argv.slice(2), names);
-  if (options.help) return console.log(usage);
-  if (options.list) return list();
+  if (options.help) console.log(usage);
+  else if (options.list) list();
+  else await report(options);
+}
+
+async function report(options: Options): Promise<void> {
   const results = options.from ? readResults(options.from) : await measure(options);
   console.log(markdown(results));
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`);

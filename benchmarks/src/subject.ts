@@ -1,13 +1,13 @@
 /** What one library does for each kind of case, with messages of one size. */
 export interface Works {
   /** One message each way. */
-  call(): Promise<unknown>;
+  readonly call: () => Promise<unknown>;
   /** One stream of `count` messages from the server, read to its end. */
-  download?(count: number): Promise<unknown>;
+  readonly download?: (count: number) => Promise<unknown>;
   /** One stream of `count` messages to the server, up to its answer. */
-  upload?(count: number): Promise<unknown>;
+  readonly upload?: (count: number) => Promise<unknown>;
   /** One stream of `count` messages to the server, each of which comes back. */
-  chat?(count: number): Promise<unknown>;
+  readonly chat?: (count: number) => Promise<unknown>;
 }
 
 /** Named numbers that a child process answers with. */
@@ -49,4 +49,10 @@ export function messageOf(bytes: number): { number: number; text: string; data: 
 /** The same message, so many times. */
 export function* repeat<T>(message: T, count: number): Generator<T> {
   for (let left = count; left > 0; left--) yield message;
+}
+
+/** The same for libraries that take async iterables only. */
+export async function* repeatAsync<T>(message: T, count: number): AsyncGenerator<T> {
+  await Promise.resolve();
+  yield* repeat(message, count);
 }

@@ -14,8 +14,8 @@ import { dataSets } from "./data-sets.ts";
 
 /** One way to turn messages of one type into bytes and back. */
 interface Codec {
-  decode(bytes: Uint8Array): unknown;
-  encode(message: never): Uint8Array;
+  readonly decode: (bytes: Uint8Array) => unknown;
+  readonly encode: (message: never) => Uint8Array;
 }
 
 /** The sample of a round. */

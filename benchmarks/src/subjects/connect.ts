@@ -6,12 +6,8 @@ import { createClient } from "@connectrpc/connect";
 import type { Transport } from "@connectrpc/connect";
 import { connectNodeAdapter, createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { Echo, PayloadSchema } from "./gen/es/benchmarks/v1/echo_pb.ts";
-import { messageOf, repeat } from "../subject.ts";
+import { messageOf, repeatAsync } from "../subject.ts";
 import type { Subject } from "../subject.ts";
-
-async function* repeatAsync<T>(message: T, count: number): AsyncGenerator<T> {
-  yield* repeat(message, count);
-}
 
 async function serve(): Promise<{ address: string }> {
   const handler = connectNodeAdapter({

@@ -1,12 +1,7 @@
 import { createChannel, createClient, createServer } from "nice-grpc";
 import { EchoDefinition } from "./gen/ts-proto/benchmarks/v1/echo.ts";
-import { messageOf, repeat } from "../subject.ts";
+import { messageOf, repeatAsync } from "../subject.ts";
 import type { Subject } from "../subject.ts";
-
-/** It takes async iterables only. */
-async function* repeatAsync<T>(message: T, count: number): AsyncGenerator<T> {
-  yield* repeat(message, count);
-}
 
 /** nice-grpc with definitions by ts-proto. */
 export const subject: Subject = {

@@ -10,6 +10,9 @@ import type { Answer } from "./subject.ts";
 /** Beyond what a command takes by itself. */
 const patienceMs = 30_000;
 
+/** A measured process failed; its message says which, and how. What it printed itself is on stderr. */
+export class SubjectError extends Error {}
+
 /** A measured process: answers each line with a line of JSON. */
 export class Child {
   readonly #process: ChildProcess;
@@ -51,10 +54,12 @@ export class Child {
       this.#lines.once("line", came).once("failed", failed);
       if (this.#ended) failed(new Error("its process has ended"));
     }).catch((error: unknown) => {
-      throw new Error(`${this.#name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      throw new SubjectError(`${this.#name}: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
     });
     const answer = JSON.parse(line) as T & { error?: string };
-    if (answer.error !== undefined) throw new Error(`${this.#name}: ${answer.error}`);
+    if (answer.error !== undefined) throw new SubjectError(`${this.#name}: ${answer.error}`);
     return answer;
   }
 

@@ -86,14 +86,14 @@ async function openLoop(call: () => Promise<unknown>, perSecond: number, sliceMs
     count: total,
     elapsedMs,
     ...percentiles(latencies, [50, 99, 99.9]),
-    loopDelayP99Us: loop.percentile(99) / 1000,
+    "event-loop delay p99Us": loop.percentile(99) / 1000,
   };
 }
 
 function percentiles(valuesMs: number[], wanted: readonly number[]): Answer {
   const sorted = Float64Array.from(valuesMs).sort();
   const at = (percent: number): number => sorted[Math.ceil((sorted.length * percent) / 100) - 1] ?? NaN;
-  return Object.fromEntries(wanted.map((percent) => [`p${String(percent).replace(".", "")}Us`, at(percent) * 1000]));
+  return Object.fromEntries(wanted.map((percent) => [`p${percent}Us`, at(percent) * 1000]));
 }
 
 /** The most calls a second that this process has seen at 100 at once. */

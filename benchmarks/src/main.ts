@@ -1,5 +1,7 @@
 // `npm run bench`: the same work done by several libraries, client and server each a process, in rounds that take turns.
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { SubjectError } from "./children.ts";
 import type { Programs } from "./children.ts";
 import { Figures } from "./figures.ts";
 import { chartFolder, readResults, writeCharts, writeResultsFile } from "./files.ts";
@@ -62,9 +64,13 @@ async function main(): Promise<void> {
 }
 
 async function report(options: Options): Promise<void> {
+  const { json } = options;
+  // Said before all the work, not after it.
+  if (json !== undefined && !existsSync(dirname(resolve(json))))
+    throw new UsageError(`--json: there is no folder ${dirname(resolve(json))}`);
   const results = options.from ? readResults(options.from) : await measure(options);
   console.log(markdown(results));
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(results, null, 2)}\n`);
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, null, 2)}\n`);
   if (options.plot !== undefined) writeCharts(results, options.plot === "" ? chartFolder : options.plot);
   if (!results.quick && !options.only && !options.subjects) writeResultsFile(results);
 }
@@ -72,7 +78,7 @@ async function report(options: Options): Promise<void> {
 try {
   await main();
 } catch (error) {
-  const misused = error instanceof UsageError;
-  console.error(misused ? `bench: ${error.message}` : `bench: ${error instanceof Error ? error.stack : String(error)}`);
-  process.exitCode = misused ? 2 : 1;
+  const expected = error instanceof UsageError || error instanceof SubjectError;
+  console.error("bench:", expected ? error.message : error);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
 }

@@ -63,7 +63,8 @@ function parse(args: readonly string[]) {
       options: { ...flags, json: text, from: text, only: text, subject: text },
     });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    const said = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`${said.split(". ")[0] ?? said}. See --help`);
   }
 }
 

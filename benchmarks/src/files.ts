@@ -29,7 +29,11 @@ export function readResults(paths: readonly string[]): Results {
       ...new Map(figures.map((figure) => [`${figure.case}|${figure.subject}|${figure.metric}`, figure])).values(),
     ],
     ratios: Object.assign({}, ...all.map(({ ratios }) => ratios)) as Results["ratios"],
-    skipped: Object.assign({}, ...all.map(({ skipped }) => skipped)) as Results["skipped"],
+    skipped: Object.fromEntries(
+      all
+        .flatMap(({ skipped }) => Object.entries(skipped))
+        .filter(([name]) => !figures.some(({ subject }) => subject === name)),
+    ),
   };
 }
 

@@ -1,9 +1,11 @@
 // Regenerates all generated code that is committed. With --check it writes nothing, and fails if something differs.
 // Run it through `npm run generate`, which builds the code generator first.
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CodegenError, generate } from "../codegen/dist/index.js";
+import { spawn } from "./tools.mjs";
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
 const check = process.argv.includes("--check");
@@ -77,11 +79,42 @@ async function generateCore() {
   );
 }
 
+/** What the benchmarks use in place of our code where they measure others, made by the plugins that those recommend. */
+function generateForPeers() {
+  const services = ["grpc-js", "generic-definitions"].map((kind) => `outputServices=${kind}`);
+  const looks = ["importSuffix=.ts", "outputJsonMethods=false", "annotateFilesWithVersion=false"];
+  runPlugin("es", "@bufbuild/protoc-gen-es/bin/protoc-gen-es", {
+    protos: "protos/benchmarks",
+    opt: ["target=ts", "import_extension=ts"],
+  });
+  runPlugin("ts-proto", "ts-proto/protoc-gen-ts_proto", {
+    protos: "protos/benchmarks/v1/echo.proto",
+    opt: ["env=both", "esModuleInterop=true", "useExactTypes=false", ...looks, ...services],
+  });
+}
+
+/** Runs a plugin of the benchmarks by buf, into the folder of that name beside their subjects. */
+function runPlugin(name, path, { protos, opt }) {
+  const folder = mkdtempSync(join(tmpdir(), "zerobind-"));
+  try {
+    const plugin = { local: ["node", resolve("benchmarks/node_modules", path)], out: name, opt };
+    const template = JSON.stringify({ version: "v2", plugins: [plugin] });
+    const args = ["generate", "protos", "--path", protos, "--template", template, "-o", folder];
+    const { status } = spawn(process.execPath, ["codegen/node_modules/@bufbuild/buf/bin/buf", ...args]);
+    if (status !== 0) process.exit(status);
+    for (const file of filesIn(folder, ".ts"))
+      put(slashes(join("benchmarks/src/subjects/gen", relative(folder, file))), readFileSync(file, "utf8"));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 async function generateAll() {
   bundleProtos();
   await generateCore();
   await generateFolder({ protos: ["protos/examples", "protos/grpc"], protoPaths: ["protos"], out: "examples/src/gen" });
   await generateFolder({ protos: ["protos/benchmarks"], protoPaths: ["protos"], out: "benchmarks/src/gen" });
+  generateForPeers();
   await generateFolder({ protos: ["protos/faults"], protoPaths: ["protos"], out: "faults/src/gen" });
   await generateFolder({
     protos: ["protos/test/v1/behavior.proto", "protos/test/v1/callback.proto"],

@@ -1,83 +1,84 @@
-// `npm run bench`: calls and messages a second over TCP on loopback, client and server each a process, in rounds that
-// take turns over the subjects. `--quick` does fewer rounds. What matters are the ratios of one run.
-import { fork } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { cpus } from "node:os";
-import { bareZeromq } from "./subjects/bare-zeromq.ts";
-import { zerobind } from "./subjects/zerobind.ts";
-import type { Subject } from "./subject.ts";
+// `npm run bench`: the same work done by several libraries, client and server each a process, in rounds that take turns.
+import { existsSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { SubjectError } from "./children.ts";
+import type { Programs } from "./children.ts";
+import { Figures } from "./figures.ts";
+import { chartFolder, readResults, writeCharts, writeResultsFile } from "./files.ts";
+import { describeMachine } from "./machine.ts";
+import { buildGrpcCpp, missing } from "./needs.ts";
+import { readOptions, usage, UsageError } from "./options.ts";
+import type { Options } from "./options.ts";
+import { parts } from "./parts.ts";
+import { ratiosOf } from "./ratios.ts";
+import { markdown } from "./report.ts";
+import type { Results } from "./report.ts";
+import { fullEffort, Pool, quickEffort } from "./rounds.ts";
+import { native, subjects } from "./subjects.ts";
 
-const subjects: Record<string, Subject> = { zerobind, "bare zeromq": bareZeromq };
-/** Case → subject → one figure a round. */
-type Figures = Map<string, Map<string, number[]>>;
-
-/** The compiler of the runtime needs about so long until it has seen enough of a case. */
-const warmUpMs = 1_000;
-
-function start(role: string, subject: string, ...rest: string[]): ChildProcess {
-  return fork(import.meta.filename, [role, subject, ...rest], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-}
-
-async function answerOf(child: ChildProcess): Promise<unknown> {
-  const [answer] = (await once(child, "message")) as unknown[];
-  return answer;
-}
-
-async function round(name: string, figures: Figures): Promise<void> {
-  const server = start("server", name);
-  const client = start("client", name, (await answerOf(server)) as string);
-  const measured = (await answerOf(client)) as Record<string, number>;
-  for (const [work, figure] of Object.entries(measured)) {
-    const bySubject = figures.get(work) ?? new Map<string, number[]>();
-    figures.set(work, bySubject.set(name, [...(bySubject.get(name) ?? []), figure]));
+/** Why subjects are left out. */
+function skip(wanted: readonly string[], options: Options): Record<string, string> {
+  const skipped: Record<string, string> = {};
+  for (const name of wanted) {
+    const need = subjects[name]?.need;
+    const why = name === native && !options.native ? "only with --native" : need && missing(need, options.install);
+    if (why !== undefined) skipped[name] = why;
   }
-  const ended = Promise.all([once(server, "exit"), once(client, "exit")]);
-  for (const child of [client, server]) child.kill();
-  await ended;
+  for (const [name, why] of Object.entries(skipped)) console.error(`left out: ${name}: ${why}`);
+  return skipped;
 }
 
-async function measure(subject: Subject, address: string): Promise<Record<string, number>> {
-  const measured: Record<string, number> = {};
-  for (const [name, { count, work }] of Object.entries(await subject.connect(address))) {
-    const warmEnd = performance.now() + warmUpMs;
-    while (performance.now() < warmEnd) await work(Math.ceil(count / 10));
-    const started = performance.now();
-    await work(count);
-    measured[name] = (count / (performance.now() - started)) * 1000;
+async function measure(options: Options): Promise<Results> {
+  const machine = describeMachine();
+  const wanted = options.subjects ?? Object.keys(subjects);
+  const skipped = skip(wanted, options);
+  const running = wanted.filter((name) => !Object.hasOwn(skipped, name));
+  const programs = new Map<string, Programs>();
+  if (running.includes(native)) programs.set(native, buildGrpcCpp());
+  const figures = new Figures();
+  const effort = options.quick ? quickEffort : fullEffort;
+  const pool = new Pool(programs, effort);
+  try {
+    for (const part of parts) {
+      if (options.only ? !options.only.includes(part.name) : options.quick && !part.quick) continue;
+      console.error(`${(performance.now() / 1000).toFixed(0).padStart(4)} s  ${part.title}`);
+      await part.run({ pool, figures, effort, subjects: running });
+    }
+  } finally {
+    await pool.clear();
   }
-  return measured;
+  return { machine, quick: options.quick, cases: figures.all(), ratios: ratiosOf(figures), skipped };
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? NaN;
-}
-
-function print(figures: Figures): void {
-  const rows = [...figures].map(([work, bySubject]) => {
-    const ours = median(bySubject.get("zerobind") ?? []);
-    const bare = median(bySubject.get("bare zeromq") ?? []);
-    const perSecond = (figure: number): string =>
-      Number.isNaN(figure) ? "–" : Math.round(figure).toLocaleString("en");
-    const ratio = Number.isNaN(bare) ? "–" : `${(ours / bare).toFixed(2)} ×`;
-    return { case: work, "zerobind a second": perSecond(ours), "bare zeromq a second": perSecond(bare), ratio };
-  });
-  console.log(`${cpus().length} × ${cpus()[0]?.model ?? "unknown processor"}, Node ${process.version}`);
-  console.table(rows);
+function list(): void {
+  for (const { name, title } of parts) console.log(`case     ${name.padEnd(16)} ${title}`);
+  for (const [name, { title }] of Object.entries(subjects)) console.log(`subject  ${name.padEnd(16)} ${title}`);
 }
 
 async function main(): Promise<void> {
-  const [role, name = "", address = ""] = process.argv.slice(2);
-  const subject = subjects[name];
-  if (role === "server" && subject) process.send?.(await subject.serve());
-  else if (role === "client" && subject) process.send?.(await measure(subject, address));
-  else {
-    const figures: Figures = new Map();
-    const rounds = process.argv.includes("--quick") ? 1 : 5;
-    for (let number = 0; number < rounds; number++)
-      for (const each of Object.keys(subjects)) await round(each, figures);
-    print(figures);
-  }
+  const names = { cases: parts.map(({ name }) => name), subjects: Object.keys(subjects) };
+  const options = readOptions(process.argv.slice(2), names);
+  if (options.help) console.log(usage);
+  else if (options.list) list();
+  else await report(options);
 }
 
-await main();
+async function report(options: Options): Promise<void> {
+  const { json } = options;
+  // Said before all the work, not after it.
+  if (json !== undefined && !existsSync(dirname(resolve(json))))
+    throw new UsageError(`--json: there is no folder ${dirname(resolve(json))}`);
+  const results = options.from ? readResults(options.from) : await measure(options);
+  console.log(markdown(results));
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, null, 2)}\n`);
+  if (options.plot !== undefined) writeCharts(results, options.plot === "" ? chartFolder : options.plot);
+  if (!results.quick && !options.only && !options.subjects) writeResultsFile(results);
+}
+
+try {
+  await main();
+} catch (error) {
+  const expected = error instanceof UsageError || error instanceof SubjectError;
+  console.error("bench:", expected ? error.message : error);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}

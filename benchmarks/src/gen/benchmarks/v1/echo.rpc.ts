@@ -8,11 +8,14 @@ export interface EchoClient {
   /** One message each way. */
   call(request: MessageInit<Payload>, options?: CallOptions): Promise<Payload>;
 
-  /** As many messages as the request's number says. */
+  /** The request again, as often as its number says. */
   download(request: MessageInit<Payload>, options?: CallOptions): ResponseStream<Payload>;
 
   /** Any number of messages, answered with their count. */
   upload(requests: RequestStream<Payload>, options?: CallOptions): Promise<Payload>;
+
+  /** Each message as it comes. */
+  chat(requests: RequestStream<Payload>, options?: CallOptions): ResponseStream<Payload>;
 }
 
 /**
@@ -24,7 +27,7 @@ export interface EchoHandler {
   /** One message each way. */
   call(request: Payload, context: OperationContext): MessageInit<Payload> | Promise<MessageInit<Payload>>;
 
-  /** As many messages as the request's number says. */
+  /** The request again, as often as its number says. */
   download(
     request: Payload,
     context: OperationContext,
@@ -35,6 +38,12 @@ export interface EchoHandler {
     requests: AsyncIterable<Payload>,
     context: OperationContext,
   ): MessageInit<Payload> | Promise<MessageInit<Payload>>;
+
+  /** Each message as it comes. */
+  chat(
+    requests: AsyncIterable<Payload>,
+    context: OperationContext,
+  ): AsyncIterable<MessageInit<Payload>> | Iterable<MessageInit<Payload>>;
 }
 
 /** The contract benchmarks.v1.Echo. */
@@ -44,5 +53,6 @@ export const Echo: Contract<EchoClient, EchoHandler> = {
     { name: "Call", localName: "call", kind: "unary", input: Payload, output: Payload },
     { name: "Download", localName: "download", kind: "server_stream", input: Payload, output: Payload },
     { name: "Upload", localName: "upload", kind: "client_stream", input: Payload, output: Payload },
+    { name: "Chat", localName: "chat", kind: "bidi_stream", input: Payload, output: Payload },
   ],
 };

@@ -1,0 +1,98 @@
+import { contenders, firstCommand } from "./cases.ts";
+import type { Case, Contender } from "./cases.ts";
+import { Pair } from "./children.ts";
+import type { Programs } from "./children.ts";
+import type { Figures } from "./figures.ts";
+import type { Answer } from "./subject.ts";
+
+/** How long and how often everything is measured. */
+export interface Effort {
+  /** For the tables that say so, and for what is done less thoroughly. */
+  readonly quick: boolean;
+  /** How often each case starts anew with fresh processes; 0: all cases share the same processes. */
+  readonly passes: number;
+  /** How often the contenders take turns while their processes live. */
+  readonly rounds: number;
+  /** How long a new pair of processes makes calls before anything else: some libraries need more than a second. */
+  readonly startMs: number;
+  /** How long the work of a case is done before it is measured. */
+  readonly warmUpMs: number;
+  readonly sliceMs: number;
+}
+
+/** The efforts of a full and of a quick run. */
+export const fullEffort: Effort = { quick: false, passes: 2, rounds: 3, startMs: 1200, warmUpMs: 700, sliceMs: 300 };
+export const quickEffort: Effort = { quick: true, passes: 0, rounds: 3, startMs: 1200, warmUpMs: 250, sliceMs: 200 };
+
+/** The running processes, by subject. */
+export class Pool {
+  readonly #programs: ReadonlyMap<string, Programs>;
+  readonly #startMs: number;
+  readonly #pairs = new Map<string, Pair>();
+
+  constructor(programs: ReadonlyMap<string, Programs>, { startMs }: Effort) {
+    this.#programs = programs;
+    this.#startMs = startMs;
+  }
+
+  async get(subject: string): Promise<Pair> {
+    const known = this.#pairs.get(subject);
+    if (known) return known;
+    const pair = await Pair.start(subject, this.#programs.get(subject));
+    this.#pairs.set(subject, pair);
+    await pair.client.ask(`${firstCommand} ${this.#startMs}`);
+    return pair;
+  }
+
+  /** Ends all of them. */
+  async clear(): Promise<void> {
+    const pairs = [...this.#pairs.values()];
+    this.#pairs.clear();
+    await Promise.all(pairs.map((pair) => pair.close()));
+  }
+}
+
+/** What all parts of a run share. */
+export interface Run {
+  readonly pool: Pool;
+  readonly figures: Figures;
+  readonly effort: Effort;
+  readonly subjects: readonly string[];
+}
+
+/** Measures one case: who takes part is warmed up, then all take turns, A B C A B C. */
+export async function measureCase(work: Case, { pool, figures, effort, subjects }: Run): Promise<void> {
+  const taking = contenders(work, subjects, effort);
+  for (let pass = 0; pass < Math.max(effort.passes, 1); pass++) {
+    if (effort.passes > 0) await pool.clear();
+    for (const { subject, command } of taking) {
+      const { client } = await pool.get(subject);
+      await client.ask(`${command} ${effort.warmUpMs}`);
+    }
+    for (let round = 0; round < effort.rounds; round++)
+      for (const contender of taking) await slice(work, contender, await pool.get(contender.subject), figures, effort);
+  }
+}
+
+async function slice(
+  work: Case,
+  { name, command }: Contender,
+  pair: Pair,
+  figures: Figures,
+  { sliceMs }: Effort,
+): Promise<void> {
+  const cpuBefore = pair.cpuSeconds();
+  const { count = NaN, elapsedMs = NaN, ...rest } = await pair.client.ask(`${command} ${sliceMs}`);
+  const cpuAfter = pair.cpuSeconds();
+  const add = (metric: string, value: number, unit: string): void => figures.add(work.name, name, metric, value, unit);
+  addTimes(rest, add);
+  if (work.timesOnly) return;
+  add("throughput", (count / elapsedMs) * 1000, work.unit);
+  if (cpuBefore !== undefined && cpuAfter !== undefined && cpuAfter > cpuBefore)
+    add("per CPU second", count / (cpuAfter - cpuBefore), work.unit.replace("/s", "/CPU s"));
+}
+
+/** What else an answer says is a time, such as `p50Us`. */
+function addTimes(answer: Answer, add: (metric: string, value: number, unit: string) => void): void {
+  for (const [name, value] of Object.entries(answer)) add(name.replace(/Us$/, ""), value, "µs");
+}

@@ -2,7 +2,7 @@
 // source: google/protobuf/descriptor.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from "zerobind/wire";
+import { BinaryReader, BinaryWriter, noBytes } from "zerobind/wire";
 import type { MessageInit } from "zerobind";
 
 /** The full set of known editions. */
@@ -6677,7 +6677,7 @@ function createBaseUninterpretedOption(): UninterpretedOption {
     positiveIntValue: 0n,
     negativeIntValue: 0n,
     doubleValue: 0,
-    stringValue: new Uint8Array(0),
+    stringValue: noBytes,
     aggregateValue: "",
   };
 }
@@ -6826,7 +6826,7 @@ export const UninterpretedOption: MessageFns<UninterpretedOption, "google.protob
         ? bytesFromBase64(object.stringValue)
         : isSet(object.string_value)
         ? bytesFromBase64(object.string_value)
-        : new Uint8Array(0),
+        : noBytes,
       aggregateValue: isSet(object.aggregateValue)
         ? globalThis.String(object.aggregateValue)
         : isSet(object.aggregate_value)
@@ -6875,7 +6875,7 @@ export const UninterpretedOption: MessageFns<UninterpretedOption, "google.protob
       ? BigInt(object.negativeIntValue)
       : 0n;
     message.doubleValue = object.doubleValue ?? 0;
-    message.stringValue = object.stringValue ?? new Uint8Array(0);
+    message.stringValue = object.stringValue ?? noBytes;
     message.aggregateValue = object.aggregateValue ?? "";
     return message;
   },

@@ -11,8 +11,8 @@ export type MetadataInit =
 
 const validKey = /^[0-9a-z_.-]+$/;
 
-const controlCharacter = /[\u0000-\u001f\u007f]/;
-const encoder = new TextEncoder();
+/** What only this module sees of metadata. */
+let valuesOf: (metadata: Metadata) => ReadonlyMap<string, readonly MetadataValue[]>;
 
 /**
  * Keys and values that travel with a call: the request's metadata, the reply's header and its trailer.
@@ -25,6 +25,10 @@ const encoder = new TextEncoder();
 export class Metadata implements Iterable<[string, MetadataValue]> {
   readonly #values = new Map<string, MetadataValue[]>();
   #byteLength = 0;
+
+  static {
+    valuesOf = (metadata) => metadata.#values;
+  }
 
   constructor(init?: MetadataInit) {
     if (init === undefined) return;
@@ -67,21 +71,20 @@ export class Metadata implements Iterable<[string, MetadataValue]> {
   /** Puts one value in the place of all values of a key. */
   set(key: string, value: MetadataValue): this {
     const name = checkKey(key);
-    checkValue(name, value);
+    const bytes = checkedBytes(name, value);
     this.delete(name);
-    return this.#add(name, value);
+    return this.#add(name, value, bytes);
   }
 
   /** Adds a value behind those that a key has. */
   append(key: string, value: MetadataValue): this {
     const name = checkKey(key);
-    checkValue(name, value);
-    return this.#add(name, value);
+    return this.#add(name, value, checkedBytes(name, value));
   }
 
   delete(key: string): boolean {
     const name = key.toLowerCase();
-    for (const value of this.#values.get(name) ?? []) this.#byteLength -= entryBytes(name, value);
+    for (const value of this.#values.get(name) ?? []) this.#byteLength -= checkedBytes(name, value);
     return this.#values.delete(name);
   }
 
@@ -99,21 +102,24 @@ export class Metadata implements Iterable<[string, MetadataValue]> {
     return Object.fromEntries(this.#values);
   }
 
-  #add(name: string, value: MetadataValue): this {
+  #add(name: string, value: MetadataValue, bytes: number): this {
     const values = this.#values.get(name);
     if (values) values.push(value);
     else this.#values.set(name, [value]);
-    this.#byteLength += entryBytes(name, value);
+    this.#byteLength += bytes;
     return this;
   }
 }
 
 /** For the wire: the entries of a block of metadata, in order. */
 export function metadataToEntries(metadata: Metadata): MetadataEntry[] {
-  return Array.from(metadata, ([key, value]) => ({
-    key,
-    value: typeof value === "string" ? { $case: "text" as const, value } : { $case: "binary" as const, value },
-  }));
+  const entries: MetadataEntry[] = [];
+  for (const [key, values] of valuesOf(metadata)) {
+    for (const value of values) {
+      entries.push({ key, value: typeof value === "string" ? { $case: "text", value } : { $case: "binary", value } });
+    }
+  }
+  return entries;
 }
 
 /** From the wire: throws TypeError for entries that no `Metadata` could have made. */
@@ -129,6 +135,7 @@ function isIterable(init: MetadataInit): init is Metadata | Iterable<readonly [s
 
 function checkKey(key: string): string {
   if (typeof key !== "string") throw new TypeError(`a metadata key must be a string, not ${typeof key}`);
+  if (isPlainKey(key)) return key;
   const name = key.toLowerCase();
   if (!validKey.test(name)) {
     throw new TypeError(`metadata key ${JSON.stringify(key.slice(0, 80))} may only have the characters 0-9 a-z _ . -`);
@@ -141,31 +148,47 @@ function checkKey(key: string): string {
   return name;
 }
 
-function checkValue(name: string, value: unknown): void {
+/** Whether a key needs no further look: most have none but small letters and hyphens. */
+function isPlainKey(key: string): boolean {
+  for (let index = 0; index < key.length; index++) {
+    const unit = key.charCodeAt(index);
+    if ((unit < 0x61 || unit > 0x7a) && unit !== 0x2d) return false;
+  }
+  return key.length > 0 && !key.startsWith("zb-");
+}
+
+/** The bytes of a value and its key. TypeError for values that cannot travel. */
+function checkedBytes(name: string, value: unknown): number {
   if (name.endsWith("-bin")) {
-    if (value instanceof Uint8Array) return;
+    if (value instanceof Uint8Array) return name.length + value.byteLength;
     throw new TypeError(`metadata "${name}" must be a Uint8Array since its key ends in "-bin", not ${typeof value}`);
   }
-  if (typeof value !== "string") {
-    throw new TypeError(
-      `metadata "${name}" must be a string, not ${typeof value}; bytes need a key that ends in "-bin"`,
-    );
-  }
-  if (controlCharacter.test(value)) {
-    throw new TypeError(
-      `metadata "${name}" has a control character; encode the text (encodeURIComponent), or send it as bytes under "${name}-bin"`,
-    );
-  }
-  // Lone surrogates cannot be encoded as UTF-8 and would arrive as another text.
-  if (/\p{Surrogate}/u.test(value)) {
-    throw new TypeError(`metadata "${name}" is no well-formed Unicode text: it has half of a surrogate pair`);
-  }
+  if (typeof value === "string") return name.length + textBytes(name, value);
+  throw new TypeError(`metadata "${name}" must be a string, not ${typeof value}; bytes need a key that ends in "-bin"`);
 }
 
-function entryBytes(name: string, value: MetadataValue): number {
-  return name.length + (typeof value === "string" ? utf8Length(value) : value.byteLength);
+/** The bytes of a text as UTF-8, counted while it is checked: one pass, without an encoder or regular expressions. */
+function textBytes(name: string, text: string): number {
+  let bytes = text.length;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    if (unit >= 0x20 && unit < 0x7f) continue;
+    if (unit < 0x80) {
+      throw new TypeError(
+        `metadata "${name}" has a control character; encode the text (encodeURIComponent), or send it as bytes under "${name}-bin"`,
+      );
+    }
+    if (unit < 0x800) bytes += 1;
+    else {
+      bytes += 2;
+      if (unit >= 0xd800 && unit <= 0xdfff) checkPair(name, unit, text.charCodeAt(++index));
+    }
+  }
+  return bytes;
 }
 
-function utf8Length(text: string): number {
-  return encoder.encode(text).byteLength;
+/** Lone surrogates cannot be encoded as UTF-8 and would arrive as another text. */
+function checkPair(name: string, first: number, second: number): void {
+  if (first <= 0xdbff && second >= 0xdc00 && second <= 0xdfff) return;
+  throw new TypeError(`metadata "${name}" is no well-formed Unicode text: it has half of a surrogate pair`);
 }

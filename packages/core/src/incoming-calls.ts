@@ -1,3 +1,4 @@
+import { CallTable } from "./call-table.ts";
 import { CallHeader } from "./gen/zerobind/v1/wire.pb.ts";
 import { counted } from "./lane.ts";
 import { metadataFromEntries } from "./metadata.ts";
@@ -44,7 +45,7 @@ export class IncomingCalls implements CalleeOwner {
   readonly #scope: SessionScope;
   readonly #owner: IncomingOwner;
   readonly #parity: number;
-  readonly #calls = new Map<number, ServerCall>();
+  readonly #calls = new CallTable<ServerCall>();
   /** By the caller's number: the method, or the name under which there is none. */
   readonly #methods: (Operation | string | undefined)[] = [];
   /** Calls that were answered, and whose answer waits for the peer to read others. */
@@ -71,7 +72,7 @@ export class IncomingCalls implements CalleeOwner {
     const id = batch.callId;
     if ((id & 1) !== this.#parity || id === 0)
       throw new WireError(`the calls of this peer have ${this.#parity === 1 ? "odd" : "even"} ids`);
-    if (this.#calls.has(id) || (this.#leaving.size > 0 && this.#leaving.has(id)))
+    if (this.#calls.get(id) !== undefined || (this.#leaving.size > 0 && this.#leaving.has(id)))
       throw new WireError("the id of an open call was used again");
     const { operation, metadata } = this.#head(batch);
     if (operation instanceof RpcError) return this.#reject(batch, operation);
@@ -84,7 +85,7 @@ export class IncomingCalls implements CalleeOwner {
     const oneWay = (batch.flags & Flag.ONEWAY) !== 0;
     const head = { operation, session: this.#scope, peer, metadata, deadlineMs, oneWay };
     const call = new ServerCall(this, this.#session, id, head);
-    this.#calls.set(id, call);
+    this.#calls.add(id, call);
     if (operation.serverStreams || operation.clientStreams) this.#streams += 1;
     if (oneWay) this.#oneWay += 1;
     call.open(batch);
@@ -126,18 +127,18 @@ export class IncomingCalls implements CalleeOwner {
 
   /** There is room for what goes out again. */
   relieved(): void {
-    for (const call of this.#calls.values()) call.wakeSender();
+    for (const call of this.#calls.all()) call.wakeSender();
     this.#owner.table.relieved();
   }
 
   /** Ends every open call with a status; used when the host does not wait for them. */
   failAll(errorOf: (path: string) => RpcError): void {
-    for (const call of [...this.#calls.values()]) call.failHere(errorOf(call.path));
+    for (const call of this.#calls.all()) call.failHere(errorOf(call.path));
   }
 
   /** Nobody is there any more to answer to. A one-way call that has come as a whole needs nobody. */
   abortAll(reason: string): void {
-    for (const call of [...this.#calls.values()]) {
+    for (const call of this.#calls.all()) {
       if (call.oneWay && call.stage !== "arriving") this.#owner.outlives(call);
       else call.abort(new RpcError(Status.CANCELLED, `the caller is gone: ${reason}`));
     }

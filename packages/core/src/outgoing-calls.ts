@@ -1,4 +1,5 @@
 import type { BodyCodec } from "./binding.ts";
+import { CallTable } from "./call-table.ts";
 import type { CallerPort } from "./call-owner.ts";
 import type { ClientCall } from "./caller.ts";
 import { EndHeader } from "./gen/zerobind/v1/wire.pb.ts";
@@ -23,7 +24,7 @@ export class OutgoingCalls implements CallerPort {
   readonly #session: Session;
   readonly #changed: () => void;
   readonly #count: (what: string) => void;
-  readonly #calls = new Map<number, ClientCall>();
+  readonly #calls = new CallTable<ClientCall>();
   readonly #numbers = new Map<string, number>();
   /** Numbers that some CALL names, which may still be waiting to leave; no other method may get them. */
   readonly #reserved = new Map<string, number>();
@@ -70,9 +71,9 @@ export class OutgoingCalls implements CallerPort {
   begin(call: ClientCall): void {
     let id = this.#nextId;
     // After so many calls that the numbers begin anew, some of the first may still be open.
-    while (id === 0 || this.#calls.has(id)) id = (id + 2) >>> 0;
+    while (id === 0 || this.#calls.get(id) !== undefined) id = (id + 2) >>> 0;
     this.#nextId = (id + 2) >>> 0;
-    this.#calls.set(id, call);
+    this.#calls.add(id, call);
     const { oneWay } = call.method;
     if (oneWay) this.#unacknowledged += 1;
     call.begin(this, id);
@@ -128,17 +129,17 @@ export class OutgoingCalls implements CallerPort {
 
   /** There is room for what goes out again. */
   relieved(): void {
-    for (const call of this.#calls.values()) call.wakeSender();
+    for (const call of this.#calls.all()) call.wakeSender();
   }
 
   /** Ends all open calls, here and at the peer. */
   cancelAll(errorOf: (call: ClientCall) => RpcError): void {
-    for (const call of [...this.#calls.values()]) call.failHere(errorOf(call));
+    for (const call of this.#calls.all()) call.failHere(errorOf(call));
   }
 
   /** Takes all calls out, since the session is over; `lost` must be called for each. */
   takeAll(): readonly ClientCall[] {
-    const calls = [...this.#calls.values()];
+    const calls = this.#calls.all();
     this.#calls.clear();
     return calls;
   }

@@ -170,16 +170,13 @@ export class ZmqSocket {
     try {
       for (;;) {
         const next = socket.receive();
-        let isIdle = true;
-        const arrived = (): void => void (isIdle = false);
-        next.then(arrived, arrived);
-        await undefined;
-        const waits = isIdle;
+        const isFirst = await isPending(next);
         const frames = await next;
         if (this.#closed) return;
         this.#deliver(frames);
-        // To ask for the next message takes several system calls; what answers this one leaves before.
-        if (waits) await endOfTurn();
+        // To ask for the next message takes several system calls: after a pause, what answers the first one leaves
+        // before. The answers to a run of messages leave together.
+        if (isFirst) await endOfTurn();
         if (this.#closed) return;
         if (performance.now() < sliceEnd) continue;
         // A receive that need not wait resolves at once, so a busy peer would keep everything else from running.
@@ -219,6 +216,14 @@ export class ZmqSocket {
     }
     this.#end();
   }
+}
+
+async function isPending(promise: Promise<unknown>): Promise<boolean> {
+  let pending = true;
+  const settled = (): void => void (pending = false);
+  promise.then(settled, settled);
+  await Promise.resolve();
+  return pending;
 }
 
 /** Resolves when everything that this turn of the event loop had to send is sent. */

@@ -174,9 +174,12 @@ export class ZmqSocket {
         const frames = await next;
         if (this.#closed) return;
         this.#deliver(frames);
-        // To ask for the next message takes several system calls: after a pause, what answers the first one leaves
-        // before. The answers to a run of messages leave together.
-        if (isFirst) await endOfTurn();
+        if (isFirst) {
+          // To ask for the next message takes several system calls: after a pause, what answers the first one leaves
+          // before. The answers to a run of messages leave together.
+          await endOfTurn();
+          sliceEnd = performance.now() + sliceMs;
+        }
         if (this.#closed) return;
         if (performance.now() < sliceEnd) continue;
         // A receive that need not wait resolves at once, so a busy peer would keep everything else from running.

@@ -110,6 +110,7 @@ command("demo", 2, "npm", "run", "demo");
 command("interop", 3, "npm", "run", "interop");
 task("faults", 4, "faults", ...quickFaults);
 task("packed packages", 5, "pack-smoke");
+task("benchmarks", 4, "bench", "--quick");
 tests("test on Node 22", 5, onNode(22));
 tests("test on Node 24", 5, onNode(24));
 

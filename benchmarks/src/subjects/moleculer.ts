@@ -18,7 +18,8 @@ function brokerOf(nodeID: string, options: object): ServiceBroker {
   return new ServiceBroker({
     nodeID,
     logger: false,
-    transporter: { type: "TCP", options: { udpDiscovery: false, ...options } },
+    // By default, a packet of more than 1 MiB ends the connection.
+    transporter: { type: "TCP", options: { udpDiscovery: false, maxPacketSize: 64 << 20, ...options } },
   });
 }
 

@@ -18,6 +18,7 @@ import type { IncomingOwner } from "./incoming-calls.ts";
 import type { OperationTable } from "./operation.ts";
 import { toLimits } from "./limits.ts";
 import type { Limits } from "./limits.ts";
+import type { ServerCall } from "./request-context.ts";
 import { Retries } from "./retry.ts";
 import { RpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
@@ -45,6 +46,8 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
   readonly #retries: Retries<ClientCall>;
   #state: "unused" | "used" | "closing" = "unused";
   #cut = false;
+  /** One-way callbacks whose session is over. */
+  readonly #loose = new Set<ServerCall>();
   #changed: (() => void) | undefined;
 
   /** `onFirstCall` is to attach the pool. Throws TypeError for addresses and options that cannot be. */
@@ -74,8 +77,10 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
       draining: false,
       maxStreamsPerSession: Infinity,
       count: this.counters.count,
-      callOver: () => undefined,
-      outlives: () => undefined,
+      callOver: (call) => {
+        if (this.#loose.delete(call)) this.#changed?.();
+      },
+      outlives: (call) => void this.#loose.add(call),
     };
     this.#ends = addresses.map((address) => {
       const { stack } = bindingFor(address, options.binding, attach);
@@ -195,6 +200,8 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
       channelClosed(`${method.path} at ${this.address}`, graceful && !this.#cut);
     this.#waiting.failAll(errorOf);
     for (const end of this.#ends) end.cancelAll(errorOf);
+    for (const call of [...this.#loose])
+      call.failHere(new RpcError(Status.CANCELLED, `${call.path}: the channel that answers it was closed`));
     await Promise.all(this.#ends.map((end) => end.close(graceful ? 250 : 0)));
     this.wheel.clear();
     this.#watch.clear();
@@ -224,7 +231,10 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
   }
 
   async #drained(deadlineMs: number): Promise<void> {
-    while (!this.#cut && (this.#waiting.count > 0 || this.#ends.some(({ openCalls }) => openCalls > 0))) {
+    while (
+      !this.#cut &&
+      (this.#waiting.count + this.#loose.size > 0 || this.#ends.some(({ openCalls }) => openCalls > 0))
+    ) {
       const leftMs = deadlineMs - now();
       if (leftMs <= 0) return;
       await new Promise<void>((resolve) => {

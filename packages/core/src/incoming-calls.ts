@@ -51,6 +51,7 @@ export class IncomingCalls implements CalleeOwner {
   /** Calls that were answered, and whose answer waits for the peer to read others. */
   readonly #leaving = new Set<number>();
   #streams = 0;
+  #gone = false;
   /** One-way calls that are done and of which the caller has not heard. */
   #done = 0;
   #oneWay = 0;
@@ -105,12 +106,12 @@ export class IncomingCalls implements CalleeOwner {
   finished(call: ServerCall): void {
     if (!this.#calls.delete(call.id)) return;
     const { outbox } = this.#session;
-    if (outbox.isHolding && outbox.backlog.has(call.id)) this.#leaving.add(call.id);
+    if (outbox.isHolding && !this.#gone && outbox.backlog.has(call.id)) this.#leaving.add(call.id);
     const { operation } = call;
     if (operation.serverStreams || operation.clientStreams) this.#streams -= 1;
     if (call.oneWay) {
       this.#oneWay -= 1;
-      this.#oneWayDone();
+      if (!this.#gone) this.#oneWayDone();
     }
     this.#owner.table.released(call);
     this.#owner.callOver(call);
@@ -138,8 +139,11 @@ export class IncomingCalls implements CalleeOwner {
 
   /** Nobody is there any more to answer to. A one-way call that has come as a whole needs nobody. */
   abortAll(reason: string): void {
+    this.#gone = true;
     for (const call of this.#calls.all()) {
-      if (call.oneWay && call.stage !== "arriving") this.#owner.outlives(call);
+      const { clientStreams, serverStreams } = call.operation;
+      const needsNobody = call.oneWay && !clientStreams && !serverStreams && call.stage !== "arriving";
+      if (needsNobody) this.#owner.outlives(call);
       else call.abort(new RpcError(Status.CANCELLED, `the caller is gone: ${reason}`));
     }
   }

@@ -43,7 +43,12 @@ export class Instances {
 
   /** The instance for a call; `leave` must be called with it when the handler is done. */
   async enter(call: IncomingCall): Promise<Held> {
-    const held = await this.#find(call);
+    let held = await this.#find(call);
+    if (held.disposed && !call.ended) {
+      // A one-way call that outlives its session, whose instance is gone, gets one for itself.
+      held = await this.#make(call);
+      held.over = true;
+    }
     held.users += 1;
     return held;
   }

@@ -49,6 +49,7 @@ export class Outbox {
   #encoding = false;
   /** Of the record that was encoded last. */
   #metaLength = 0;
+  /** Of the record that is being written; not kept until the next one, which may never come. */
   #attachment: Uint8Array | undefined;
   #asides: Aside[] = [];
   #full = false;
@@ -87,7 +88,7 @@ export class Outbox {
     const bodyLength = this.#encode(writer, start, record, false);
     this.#encoding = false;
     // What is encoded may run code of the program, which may have ended the session.
-    if (this.#writer === writer) this.#place(writer, record, start, this.#metaLength, this.#attachment);
+    if (this.#writer === writer) this.#place(writer, record, start, this.#metaLength);
     if (this.#asides.length > 0) this.#placeAsides();
     return bodyLength;
   }
@@ -121,10 +122,7 @@ export class Outbox {
     if (this.#port.send(frames)) this.sentBatchNumber = number;
     else this.#port.sendFailed();
     if (this.window.bytes < -slackBytes - this.maxFragmentBytes) this.#tellOverrun();
-    if (this.backlog.size > 0 && this.window.bytes > 0 && !this.#scheduled) {
-      this.#scheduled = true;
-      inNextTurn(this.#flushAtEnd);
-    }
+    if (this.backlog.size > 0 && this.window.bytes > 0) this.#schedule(inNextTurn);
   }
 
   /** Drops what is not sent, as if nothing had been written. */
@@ -195,7 +193,8 @@ export class Outbox {
       const writer = (this.#writer ??= BatchWriter.take());
       const start = writer.position;
       writer.raw(bytes);
-      this.#place(writer, record, start, metaLength, attachment);
+      this.#attachment = attachment;
+      this.#place(writer, record, start, metaLength);
     }
   }
 
@@ -206,7 +205,9 @@ export class Outbox {
   }
 
   /** Lets an encoded record leave with the batch, or holds it. */
-  #place(writer: BatchWriter, record: OutgoingRecord, start: number, metaLength: number, body?: Uint8Array): void {
+  #place(writer: BatchWriter, record: OutgoingRecord, start: number, metaLength: number): void {
+    const body = this.#attachment;
+    this.#attachment = undefined;
     const mayLeave = this.#mayLeave(record);
     if (!mayLeave || body !== undefined || metaLength >= longMeta)
       return this.#placeLarge(writer, record, start, metaLength, body, mayLeave);
@@ -245,10 +246,10 @@ export class Outbox {
     else if (!this.#scheduled) this.#schedule();
   }
 
-  #schedule(): void {
+  #schedule(when = atEndOfTurn): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    atEndOfTurn(this.#flushAtEnd);
+    when(this.#flushAtEnd);
   }
 
   #hold(callId: number, record: HeldRecord): void {
@@ -268,8 +269,7 @@ export class Outbox {
   #releaseHeld(): void {
     let budget = this.maxFragmentBytes;
     for (const callId of this.backlog.calls()) {
-      const pendingBytes = this.#writer?.position ?? 0;
-      if (budget <= 0 || this.#count >= maxBatchRecords || this.window.bytes <= pendingBytes) break;
+      if (budget <= 0 || this.#count >= maxBatchRecords || this.window.bytes <= (this.#writer?.position ?? 0)) break;
       const record = this.backlog.take(callId);
       if (!record) continue;
       const writer = (this.#writer ??= BatchWriter.take());

@@ -139,7 +139,7 @@ export class OutgoingCalls implements CallerPort {
 
   /** Takes all calls out, since the session is over; `lost` must be called for each. */
   takeAll(): readonly ClientCall[] {
-    const calls = this.#calls.all();
+    const calls = this.#calls.all().sort((left, right) => left.startedMs - right.startedMs);
     this.#calls.clear();
     return calls;
   }

@@ -68,7 +68,7 @@ export class ServerCall extends CallContext implements IncomingCall {
   }
 
   sendHeader(): void {
-    if (this.ended || this.oneWay || this.#instead || this.blocks.headerSent) return;
+    if (this.ended || this.#instead || this.blocks.headerSent) return;
     this.blocks.header ??= new Metadata();
     if (this.record(RecordType.DATA, 0, 0, this.blocks.dataMeta()) >= 0) this.blocks.sent();
   }
@@ -162,6 +162,10 @@ export class ServerCall extends CallContext implements IncomingCall {
     this.#hasRequest = true;
   }
 
+  protected override record(...[type, flags, aux, meta, body]: Parameters<CallContext["record"]>): number {
+    return this.oneWay ? 0 : super.record(type, flags, aux, meta, body);
+  }
+
   protected override encodeError(error: unknown): RpcError {
     const status = error instanceof TooLargeError ? this.#tooLarge(error) : super.encodeError(error);
     this.operation.onUnsendable?.(status);
@@ -218,7 +222,7 @@ export class ServerCall extends CallContext implements IncomingCall {
   #finished(): void {
     this.finish();
     // What is held back of a reply must leave, since its last record is the end; nobody wants that of an aborted call.
-    if (this.status === "aborted") this.port.outbox.forget(this.id, false);
+    if (this.status === "aborted" && !this.oneWay) this.port.outbox.forget(this.id, false);
     this.#owner.wheel.remove(this);
     this.#owner.finished(this);
   }

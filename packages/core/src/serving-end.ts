@@ -145,6 +145,8 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     this.#loose.add(call);
     if (!operation.oneWay)
       request.onGone((reason) => call.abort(new RpcError(Status.CANCELLED, `the caller is gone: ${reason}`)));
+    // A REQ waits for its answer even where the contract has none.
+    if (operation.oneWay) request.reply(new Uint8Array(), undefined, undefined);
     const body = new FrameReader(request.body);
     let message: unknown;
     try {
@@ -156,8 +158,6 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
       );
       return;
     }
-    // A REQ waits for its answer even where the contract has none.
-    if (operation.oneWay) request.reply(new Uint8Array(), undefined, undefined);
     call.openWith(message);
   }
 
@@ -180,6 +180,8 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
 
   outlives(call: ServerCall): void {
     this.#loose.add(call);
+    // It may have waited for its caller to read, who never will.
+    this.table.relieved();
   }
 
   outboxMoved(): void {

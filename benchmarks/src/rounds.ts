@@ -21,7 +21,7 @@ export interface Effort {
 }
 
 /** The efforts of a full and of a quick run. */
-export const fullEffort: Effort = { quick: false, passes: 2, rounds: 3, startMs: 1200, warmUpMs: 700, sliceMs: 300 };
+export const fullEffort: Effort = { quick: false, passes: 1, rounds: 5, startMs: 1200, warmUpMs: 700, sliceMs: 300 };
 export const quickEffort: Effort = { quick: true, passes: 0, rounds: 3, startMs: 1200, warmUpMs: 250, sliceMs: 200 };
 
 /** The running processes, by subject. */

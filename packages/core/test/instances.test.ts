@@ -283,7 +283,9 @@ describe("serialize", () => {
     await using channel = new Channel(host.address, { binding: stack });
     const client = channel.client(Behavior);
     const controller = new AbortController();
+    const started = service.next("started");
     const first = failureOf(client.echo({ text: "first", delayMs: 60_000 }, { signal: controller.signal }));
+    await started;
     const late = Array.from({ length: 200 }, () => failureOf(client.echo({ text: "late" }, { timeoutMs: 20 })));
     for (const error of await Promise.all(late)) expect(error.code).toBe(Status.DEADLINE_EXCEEDED);
     const next = client.ping({ sequence: 3 });

@@ -34,7 +34,8 @@ export const subject: Subject = {
   },
 
   async connect(address) {
-    const broker = brokerOf("client", { urls: [address] });
+    // A server keeps looking for a node of this name where it was: each client process needs one of its own.
+    const broker = brokerOf(`client-${process.pid}`, { urls: [address] });
     await broker.start();
     await broker.waitForServices("echo");
     return {

@@ -162,7 +162,14 @@ export class ServerCall extends CallContext implements IncomingCall {
     this.#hasRequest = true;
   }
 
-  protected override record(...[type, flags, aux, meta, body]: Parameters<CallContext["record"]>): number {
+  /** Nothing is ever said to the caller of a one-way call. */
+  protected override record(
+    type: number,
+    flags: number,
+    aux: number,
+    meta?: [AnyMessageType, unknown],
+    body?: unknown,
+  ): number {
     return this.oneWay ? 0 : super.record(type, flags, aux, meta, body);
   }
 

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { context, Dealer, Router } from "zeromq";
-import { setDisconnectNotice, setLossNotice } from "./draft-options.ts";
-import type { ZeromqSettings } from "./options.ts";
+import { makeSocket } from "./socket-kinds.ts";
+import type { AnySocket, SocketKind, SocketSettings } from "./socket-kinds.ts";
+export type { SocketKind, SocketSettings } from "./socket-kinds.ts";
 
 /**
  * How this file uses ZeroMQ, and why. Each rule answers a way to lose messages or to hang.
@@ -19,20 +19,8 @@ import type { ZeromqSettings } from "./options.ts";
 
 /** Longest run of messages before the event loop gets its turn, in milliseconds. */
 const sliceMs = 5;
-/** A DEALER must not connect a second time (see `connect`); it waits longer than it lives. About 12 days. */
-const neverMs = 2 ** 30;
 /** The end of a closed socket is told by an event; in case it gets lost, nobody waits longer than this. */
 const endGraceMs = 2_000;
-/**
- * Messages that may wait in the queues of one connection. Honest peers stay far below, so whoever reaches it floods:
- * a ROUTER then takes a peer that does not read for lost, and stops reading from one that writes faster than it reads.
- */
-const maxQueuedMessages = 65_536;
-/** Room for what stands around a frame of the permitted size. */
-const frameSlackBytes = 1024;
-/** Each socket takes three places of the context, one of its own and two for its events; ZeroMQ's default is 1,023. */
-const maxSockets = 16_384;
-const defaultMaxSockets = 1_023;
 /** The empty frame between envelope and body. */
 export const delimiter: Buffer = Buffer.alloc(0);
 
@@ -47,35 +35,18 @@ export interface SocketEvents {
   event(type: string, code: string): void;
 }
 
-/** What both kinds of sockets need to know. */
-export interface SocketSettings extends Pick<
-  ZeromqSettings,
-  "draftOptions" | "handshakeTimeoutMs" | "heartbeatIntervalMs" | "heartbeatTimeoutMs"
-> {
-  readonly maxFrameBytes: number;
-  /** IPv6 has to be switched on; names then stand for IPv6 addresses. */
-  readonly ipv6: boolean;
-  /**
-   * Whether connections have events, which those of inproc have not. A DEALER that still waits for its inproc name
-   * to be bound when it is closed does not end until then, so nothing may wait for its last event.
-   */
-  readonly hasEvents: boolean;
-  /** What the socket itself delivers when a connection is lost; unguessable, since a peer could send it too. */
-  readonly lossNotice: Buffer;
-}
-
 /** One ZeroMQ socket, used as it is safe. Its owner keeps it until `close`; an open one keeps the process alive. */
 export class ZmqSocket {
   /** Whether losses are told by `lossNotice`; otherwise by the event `disconnect` at most. */
   readonly hasLossNotice: boolean;
-  readonly #socket: Dealer | Router;
+  readonly #socket: AnySocket;
   readonly #events: SocketEvents;
   readonly #observed: boolean;
   readonly #ended: Promise<void>;
   #end: () => void = () => undefined;
   #closed = false;
 
-  private constructor(socket: Dealer | Router, hasLossNotice: boolean, observed: boolean, events: SocketEvents) {
+  private constructor(socket: AnySocket, hasLossNotice: boolean, observed: boolean, events: SocketEvents) {
     this.#socket = socket;
     this.hasLossNotice = hasLossNotice;
     this.#observed = observed;
@@ -85,19 +56,18 @@ export class ZmqSocket {
   }
 
   /**
-   * A DEALER that connects once: when its connection is lost, or cannot be made, it is of no further use. ZeroMQ would
-   * reconnect by itself, but then what is sent before the loss is noticed would reach the next connection, where it
-   * means something else. Messages sent before the connection is there wait for it.
+   * A socket that connects, by default a DEALER, which does so once: when its connection is lost, or cannot be made, it
+   * is of no further use. ZeroMQ would reconnect by itself, but then what is sent before the loss is noticed would
+   * reach the next connection, where it means something else. Messages sent before the connection is there wait for it.
    */
-  static connect(address: string, settings: SocketSettings, events: SocketEvents): ZmqSocket {
-    raiseSocketLimit();
-    const socket = new Dealer({
-      ...commonOptions(settings),
-      connectTimeout: settings.handshakeTimeoutMs,
-      reconnectInterval: neverMs,
-    });
+  static connect(
+    address: string,
+    settings: SocketSettings,
+    events: SocketEvents,
+    kind: SocketKind = "dealer",
+  ): ZmqSocket {
+    const { socket, noticed } = makeSocket(kind, settings);
     try {
-      const noticed = settings.draftOptions && setLossNotice(socket, settings.lossNotice);
       const wrapped = new ZmqSocket(socket, noticed, settings.hasEvents, events);
       socket.connect(address);
       void wrapped.#receive();
@@ -108,21 +78,15 @@ export class ZmqSocket {
     }
   }
 
-  /** A ROUTER bound to an address. Rejects with the error of the binding, whose `code` says why. */
+  /** A socket, by default a ROUTER, bound to an address. Rejects with the error of the binding, whose `code` says why. */
   static async bind(
     address: string,
     settings: SocketSettings,
     events: SocketEvents,
+    kind: SocketKind = "router",
   ): Promise<[ZmqSocket, address: string]> {
-    raiseSocketLimit();
-    const socket = new Router({
-      ...commonOptions(settings),
-      sendHighWaterMark: maxQueuedMessages,
-      mandatory: true,
-      backlog: 4096,
-    });
+    const { socket, noticed } = makeSocket(kind, settings);
     try {
-      const noticed = settings.draftOptions && setDisconnectNotice(socket, settings.lossNotice);
       const wrapped = new ZmqSocket(socket, noticed, true, events);
       await socket.bind(address);
       const realAddress = socket.lastEndpoint ?? address;
@@ -139,14 +103,25 @@ export class ZmqSocket {
    * afterwards, and is then told by `failed`: the binding tells it by a promise even when it knows at once.
    */
   send(frames: Uint8Array[], failed: (error: unknown) => void): boolean {
-    if (this.#closed) return false;
+    const socket = this.#socket;
+    if (this.#closed || !("send" in socket)) return false;
     try {
       // With the second argument, no rejection is left unhandled.
-      this.#socket.send(frames as Buffer[]).then(undefined, failed);
+      socket.send(frames as Buffer[]).then(undefined, failed);
       return true;
     } catch {
       return false;
     }
+  }
+
+  /** SUB: what to receive, by the first bytes of messages. */
+  subscribe(...prefixes: Uint8Array[]): void {
+    if (!this.#closed && "subscribe" in this.#socket) this.#socket.subscribe(...(prefixes as Buffer[]));
+  }
+
+  /** SUB: ends what `subscribe` began; each as often as it was subscribed. */
+  unsubscribe(...prefixes: Uint8Array[]): void {
+    if (!this.#closed && "unsubscribe" in this.#socket) this.#socket.unsubscribe(...(prefixes as Buffer[]));
   }
 
   /**
@@ -166,6 +141,7 @@ export class ZmqSocket {
 
   async #receive(): Promise<void> {
     const socket = this.#socket;
+    if (!("receive" in socket)) return;
     let sliceEnd = performance.now() + sliceMs;
     try {
       for (;;) {
@@ -245,24 +221,4 @@ export function makeLossNotice(): Buffer {
 export function codeOf(error: unknown): string {
   const { code, status } = (error ?? {}) as { code?: unknown; status?: unknown };
   return typeof code === "string" ? code : typeof status === "number" ? String(status) : "unknown";
-}
-
-function commonOptions(settings: SocketSettings): object {
-  return {
-    linger: 0,
-    sendTimeout: 0,
-    sendHighWaterMark: 0,
-    receiveHighWaterMark: maxQueuedMessages,
-    maxMessageSize: settings.maxFrameBytes + frameSlackBytes,
-    handshakeInterval: settings.handshakeTimeoutMs,
-    heartbeatInterval: settings.heartbeatIntervalMs,
-    heartbeatTimeout: settings.heartbeatTimeoutMs,
-    heartbeatTimeToLive: settings.heartbeatTimeoutMs,
-    ipv6: settings.ipv6,
-  };
-}
-
-/** Takes effect if this is the first socket of the process, and only if nobody else set the limit. */
-function raiseSocketLimit(): void {
-  if (context.maxSockets === defaultMaxSockets) context.maxSockets = maxSockets;
 }

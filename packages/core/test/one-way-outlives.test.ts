@@ -1,10 +1,9 @@
 import { EventEmitter, on, once } from "node:events";
 import { describe, expect, test } from "@jest/globals";
-import { Channel, ServiceHost, binding, memory, partial } from "@zerobind/core";
+import { ServiceHost, binding, memory, partial } from "@zerobind/core";
 import type { OperationContext } from "@zerobind/core";
 import { Flag, RecordType } from "../src/records.ts";
 import { Behavior } from "./gen/test/v1/behavior.rpc.ts";
-import { BehaviorService } from "./support/behavior-handler.ts";
 import { call, path, unary } from "./support/hostile.ts";
 import { RawPeer, batch } from "./support/raw-peer.ts";
 
@@ -76,10 +75,10 @@ describe("calls whose sender wants no answer", () => {
 
   test("never run on an instance of their session that is disposed of", async () => {
     const log = new Log();
-    class Noting extends BehaviorService {
+    class Noting {
       #state = "on a live one";
 
-      override async notify(): Promise<void> {
+      async notify(): Promise<void> {
         log.add(this.#state);
         await log.until("go");
       }
@@ -90,7 +89,7 @@ describe("calls whose sender wants no answer", () => {
       }
     }
     await using host = new ServiceHost({ binding: stack });
-    host.serve(Behavior, Noting, { instancing: "session", serialize: "session" });
+    host.serve(Behavior, partial(Behavior, Noting), { instancing: "session", serialize: "session" });
     await host.open("memory://*");
     const peer = await RawPeer.open("connect", host.address);
     const tag = await peer.greet();

@@ -45,7 +45,10 @@ export async function openPair(under: TransportUnderTest, options: PairOptions =
     await device.open();
     await host.open({ address: device.addresses.backend[0]!, attach: "connect" });
   } else await host.open(under.address());
-  const channel = new Channel(under.device ? device.addresses.frontend[0]! : host.address, { binding: under.binding, ...options.channel });
+  const channel = new Channel(under.device ? device.addresses.frontend[0]! : host.address, {
+    binding: under.binding,
+    ...options.channel,
+  });
   const client = channel.client(Behavior);
   return {
     host,

@@ -37,6 +37,7 @@ const mostCredit = 0xffffffff;
  */
 export class Flow {
   #waiting: Piece[] = [];
+  readonly #told: Window;
   /** What the sender may still send. */
   #allowedMessages: number;
   #allowedBytes: number;
@@ -46,6 +47,7 @@ export class Flow {
 
   /** `told` is the window that the sender knows. */
   constructor(told: Window) {
+    this.#told = told;
     this.#allowedMessages = told.messages;
     this.#allowedBytes = told.bytes;
   }
@@ -56,8 +58,8 @@ export class Flow {
    */
   begin(window: Window): Window | undefined {
     const extra = {
-      messages: Math.max(window.messages - this.#allowedMessages, 0),
-      bytes: Math.max(window.bytes - this.#allowedBytes, 0),
+      messages: Math.max(window.messages - this.#told.messages, 0),
+      bytes: Math.max(window.bytes - this.#told.bytes, 0),
     };
     this.#creditMessages = window.messages;
     this.#creditBytes = window.bytes;

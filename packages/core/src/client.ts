@@ -11,6 +11,7 @@ import { compose } from "./interceptor.ts";
 import { InterceptedStream, interceptedStream } from "./intercepted-stream.ts";
 import type { InterceptedCall, Interceptor } from "./interceptor.ts";
 import { Metadata } from "./metadata.ts";
+import type { MetadataInit } from "./metadata.ts";
 import { isPromiseLike, isStreamable } from "./stream.ts";
 import type { ResponseStream } from "./stream.ts";
 import { now } from "./timer-wheel.ts";
@@ -44,9 +45,14 @@ function directStub(channel: CallStarter, method: ClientMethod): Stub {
   return (request, options) => {
     const startedMs = now();
     const deadlineMs = channel.deadlineOf(method, options, startedMs);
-    const metadata = options?.metadata === undefined ? undefined : Metadata.from(options.metadata);
+    const metadata = options?.metadata === undefined ? undefined : copied(options.metadata);
     return invoke(channel, method, { request, options, metadata, startedMs, deadlineMs });
   };
+}
+
+/** The call may leave later than it is made, and more than once; what its caller changes meanwhile is not its own. */
+function copied(given: MetadataInit): Metadata {
+  return given instanceof Metadata ? given.clone() : new Metadata(given);
 }
 
 function invoke(channel: CallStarter, method: ClientMethod, given: GivenCall): unknown {
@@ -92,7 +98,7 @@ function interceptedStub(channel: CallStarter, method: ClientMethod, interceptor
   return (request, options) => {
     const deadlineMs = channel.deadlineOf(method, options, now());
     checkRequest(method, request);
-    const metadata = options?.metadata === undefined ? new Metadata() : new Metadata(options.metadata);
+    const metadata = options?.metadata === undefined ? new Metadata() : copied(options.metadata);
     const items = new ContextItems();
     if (options?.timeoutMs !== undefined || options?.deadline !== undefined) items.set(outerDeadline, deadlineMs);
     const context = undefined;

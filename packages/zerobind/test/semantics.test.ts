@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "@jest/globals";
-import { Channel, ServiceHost, Status, zeromq } from "zerobind";
+import { Channel, ReplyChannel, ServiceHost, Status, binding, memory, zeromq } from "zerobind";
 import type { ChannelOptions, ServiceHostOptions } from "zerobind";
 import type { DynamicContract } from "../src/dynamic/types.ts";
 import { readGreeter } from "./support/greeter.ts";
@@ -54,6 +54,8 @@ const takers: Readonly<Record<string, (option: string, value: number) => unknown
   ServiceHostOptions: (option, value) => host({ [option]: value }),
   ThrottleOptions: (option, value) =>
     host({}).serve(greeter, { sayHello: () => ({}), countdown: () => [] }, { throttle: { [option]: value } }),
+  ReplyChannelOptions: (option, value) =>
+    new ReplyChannel("memory://semantics", binding(memory()), { [option]: value }),
   ZeromqOptions: (option, value) =>
     zeromq({
       ...(option === "heartbeatIntervalMs" && { heartbeatTimeoutMs: 6_553_500 }),

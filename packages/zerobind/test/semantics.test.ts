@@ -108,6 +108,17 @@ describe.each(optionTables().map((each) => [each.name, each] as const))(
 );
 
 describe("docs/semantics.md", () => {
+  test("why there is no connection is known before calls stop waiting for one", () => {
+    const given = (name: string) =>
+      amount(
+        optionTables()
+          .flatMap(({ rows }) => rows)
+          .find(({ option }) => option === name)?.default ?? "",
+      );
+    const connectTimeoutMs = given("connectTimeoutMs");
+    for (const name of ["handshakeTimeoutMs", "answerTimeoutMs"]) expect(given(name)).toBeLessThan(connectTimeoutMs!);
+  });
+
   test.each(table("fixed"))("%s: %s", (_what, value = "", where = "") => {
     const [, name = "", path = ""] = /^`(\w+)` in (\S+)$/.exec(where) ?? [];
     const [, found = ""] =

@@ -1,8 +1,9 @@
-import { Channel as CoreChannel, ServiceHost as CoreServiceHost } from "@zerobind/core";
+import { Channel as CoreChannel, QueueDevice as CoreQueueDevice, ServiceHost as CoreServiceHost } from "@zerobind/core";
 import type {
   BindingChoice,
   BindingLike,
   ChannelOptions as CoreChannelOptions,
+  QueueDeviceOptions as CoreQueueDeviceOptions,
   ServiceHostOptions as CoreServiceHostOptions,
 } from "@zerobind/core";
 import type { ZeromqOptions } from "@zerobind/zeromq";
@@ -22,6 +23,9 @@ export type ChannelOptions = CoreChannelOptions & WithBinding;
 /** How a service host behaves. */
 export type ServiceHostOptions = CoreServiceHostOptions & WithBinding;
 
+/** How a queue device behaves. */
+export type QueueDeviceOptions = CoreQueueDeviceOptions & WithBinding;
+
 /** A channel that finds its binding by the scheme of its address. See the class it extends. */
 export class Channel extends CoreChannel {
   constructor(address: string | readonly string[], options: ChannelOptions = {}) {
@@ -32,6 +36,13 @@ export class Channel extends CoreChannel {
 /** A service host that finds its bindings by the schemes of its addresses. See the class it extends. */
 export class ServiceHost extends CoreServiceHost {
   constructor(options: ServiceHostOptions = {}) {
+    super(withBinding(options));
+  }
+}
+
+/** A queue device that finds its bindings by the schemes of its addresses. See the class it extends. */
+export class QueueDevice extends CoreQueueDevice {
+  constructor(options: QueueDeviceOptions) {
     super(withBinding(options));
   }
 }

@@ -1,6 +1,6 @@
 export * from "@zerobind/core";
-export { Channel, ServiceHost } from "./ends.ts";
-export type { ChannelOptions, ServiceHostOptions } from "./ends.ts";
+export { Channel, QueueDevice, ServiceHost } from "./ends.ts";
+export type { ChannelOptions, QueueDeviceOptions, ServiceHostOptions } from "./ends.ts";
 export { defaultBindings } from "./default-binding.ts";
 export { zeromq } from "@zerobind/zeromq";
 export type { ZeromqOptions } from "@zerobind/zeromq";

@@ -90,6 +90,11 @@ export class ClientSession extends Session {
     this.#outgoing.cancelAll(errorOf);
   }
 
+  /** A server that connected to this end would not notice that it is forgotten, and wait for calls for ever. */
+  override giveUp(reason: string): void {
+    this.refuse(RefuseReason.UNKNOWN_SESSION, reason);
+  }
+
   released(callId: number): void {
     if ((callId & 1) === 0) return this.#incoming?.released(callId);
     this.#outgoing.released(callId);

@@ -1,6 +1,12 @@
 export * from "@zerobind/core";
-export { Channel, ServiceHost } from "./ends.ts";
-export type { ChannelOptions, ServiceHostOptions } from "./ends.ts";
+export { Channel, PipelineSink, PipelineWorker, ServiceHost, Ventilator } from "./ends.ts";
+export type {
+  ChannelOptions,
+  PipelineSinkOptions,
+  PipelineWorkerOptions,
+  ServiceHostOptions,
+  VentilatorOptions,
+} from "./ends.ts";
 export { defaultBindings } from "./default-binding.ts";
 export { zeromq } from "@zerobind/zeromq";
 export type { ZeromqOptions } from "@zerobind/zeromq";

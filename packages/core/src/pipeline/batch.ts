@@ -94,7 +94,8 @@ export class Batch implements JobBatch, JobOwner, JobTaker, DealtBatch, Cancella
   }
 
   next(): Job {
-    const job = (this.#again.shift() ?? this.#fresh.shift())!;
+    const job = this.#again.shift() ?? this.#fresh.shift();
+    if (!job) throw new Error("the batch has no job that is ready");
     this.#running.add(job);
     this.#counts.running += 1;
     if (job.given > 0) this.#counts.retried += 1;

@@ -11,7 +11,7 @@ const maxOffers = 3;
 const firstPauseMs = 100;
 
 /** Calls a method of the sink. */
-export type SendToSink = (message: unknown, options: CallOptions) => Promise<Acknowledgement>;
+type SendToSink = (message: unknown, options: CallOptions) => Promise<Acknowledgement>;
 
 /** Delivers for a call of the ventilator, within its deadline; gives what the ventilator is to be told. Never rejects. */
 export type Deliver = (message: unknown, call: IncomingCall) => Promise<Acknowledgement>;

@@ -1,3 +1,5 @@
+import { WireType } from "@bufbuild/protobuf/wire";
+import type { CallOptions } from "../call-options.ts";
 import { methodPath } from "../contract.ts";
 import type { AnyMessageType, Contract, MessageInit, MessageType, MethodDescriptor } from "../contract.ts";
 import { Acknowledgement, BatchEnd } from "../gen/zerobind/v1/pipeline.pb.ts";
@@ -31,7 +33,7 @@ export function enveloped(inner: AnyMessageType): MessageType<Envelope> {
     },
     fromPartial: (init) => {
       const { batch = noBytes, number = 0, attempt = 0, body } = init as Partial<Envelope>;
-      return { batch, number, attempt, body: inner.fromPartial(body as MessageInit<unknown>) as unknown };
+      return { batch, number, attempt, body: inner.fromPartial(body) };
     },
   };
   return type;
@@ -40,13 +42,12 @@ export function enveloped(inner: AnyMessageType): MessageType<Envelope> {
 function read(reader: BinaryReader, end: number, inner: AnyMessageType): Envelope {
   let [batch, number, attempt, body]: [Uint8Array, number, number, unknown] = [noBytes, 0, 0, undefined];
   while (reader.pos < end) {
-    const tag = reader.uint32();
-    if (tag === 10) batch = reader.bytes();
-    else if (tag === 16) number = Number(reader.uint64());
-    else if (tag === 24) attempt = reader.uint32();
-    else if (tag === 34) body = inner.decode(reader, reader.uint32());
-    else if ((tag & 7) === 4 || tag === 0) break;
-    else reader.skip(tag & 7);
+    const [field, wireType] = reader.tag();
+    if (field === 1 && wireType === WireType.LengthDelimited) batch = reader.bytes();
+    else if (field === 2 && wireType === WireType.Varint) number = Number(reader.uint64());
+    else if (field === 3 && wireType === WireType.Varint) attempt = reader.uint32();
+    else if (field === 4 && wireType === WireType.LengthDelimited) body = inner.decode(reader, reader.uint32());
+    else reader.skip(wireType, field);
   }
   // Not left undefined: a message that has only defaults may have been left out.
   return { batch, number, attempt, body: body ?? (inner.fromPartial({}) as unknown) };
@@ -87,8 +88,11 @@ function internal({ name }: MethodDescriptor, role: string, input: AnyMessageTyp
   return { name: `${name}/${role}`, localName: `${name}/${role}`, kind: "unary", input, output: Acknowledgement };
 }
 
+/** Calls the next end of a pipeline, by the names of the methods. */
+type NextEnd = Readonly<Record<string, (message: unknown, options?: CallOptions) => Promise<Acknowledgement>>>;
+
 /** The contract that one end of a pipeline has with the next. */
-export function internalContract(contract: Contract, methods: readonly MethodDescriptor[]): Contract<unknown, object> {
+export function internalContract(contract: Contract, methods: readonly MethodDescriptor[]): Contract<NextEnd, object> {
   return { typeName: contract.typeName, methods };
 }
 

@@ -129,7 +129,9 @@ export class Ventilator extends Lifecycle {
   #begin(calls: Pick<GivenBatch, "path" | "job" | "end">, jobs: unknown, options: BatchOptions<unknown>): JobBatch {
     checkBatchOptions(options);
     if (!isStreamable(jobs))
-      throw new TypeError(`jobs of ${calls.path} come as an AsyncIterable, Iterable or ReadableStream, not ${kindOf(jobs)}`);
+      throw new TypeError(
+        `jobs of ${calls.path} come as an AsyncIterable, Iterable or ReadableStream, not ${kindOf(jobs)}`,
+      );
     const { leaseMs = 30_000, maxAttempts = 3, onTrouble } = this.#options;
     const batch = new Batch(this.#dealer, {
       ...calls,
@@ -161,7 +163,8 @@ export class Ventilator extends Lifecycle {
 /** One address or several, as an array. TypeError for what is none. */
 export function addressesOf(what: string, given: unknown): readonly string[] {
   const addresses: unknown = typeof given === "string" ? [given] : given;
-  if (!Array.isArray(addresses)) throw new TypeError(`${what} needs an address or an array of them, not ${kindOf(given)}`);
+  if (!Array.isArray(addresses))
+    throw new TypeError(`${what} needs an address or an array of them, not ${kindOf(given)}`);
   if (addresses.length === 0) throw new TypeError(`${what} needs an address, for example "tcp://127.0.0.1:5557"`);
   return addresses as string[];
 }

@@ -18,7 +18,7 @@ import { Status } from "../status.ts";
 import { internalContract, pipelineMethods } from "./envelope.ts";
 import type { Envelope, PipelineMethod } from "./envelope.ts";
 import { delivery, retryBudget } from "./delivery.ts";
-import type { Deliver, SendToSink } from "./delivery.ts";
+import type { Deliver } from "./delivery.ts";
 import { CallJobContext } from "./job-context.ts";
 import { failedBy, returnedFor } from "./outcome.ts";
 import { addressesOf } from "./ventilator.ts";
@@ -127,7 +127,7 @@ export class PipelineWorker extends Lifecycle {
       contract,
       methods.flatMap(({ result, resultsEnd }) => [result, resultsEnd]),
     );
-    const sink = this.#sink.client(toSink) as Record<string, SendToSink>;
+    const sink = this.#sink.client(toSink);
     const handlers: Record<string, (message: never, call: OperationContext) => Promise<Acknowledgement>> = {};
     for (const method of methods) {
       const work = handlerOf(contract, handler, method);

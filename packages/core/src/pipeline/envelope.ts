@@ -1,7 +1,7 @@
 import { WireType } from "@bufbuild/protobuf/wire";
 import type { CallOptions } from "../call-options.ts";
 import { methodPath } from "../contract.ts";
-import type { AnyMessageType, Contract, MessageInit, MessageType, MethodDescriptor } from "../contract.ts";
+import type { AnyMessageType, Contract, MessageType, MethodDescriptor } from "../contract.ts";
 import { Acknowledgement, BatchEnd } from "../gen/zerobind/v1/pipeline.pb.ts";
 import { BinaryReader, BinaryWriter, noBytes } from "../wire.ts";
 

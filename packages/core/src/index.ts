@@ -57,7 +57,14 @@ export type {
   Subscription,
   SubscriptionCounts,
 } from "./event-types.ts";
+export { Ventilator } from "./pipeline/ventilator.ts";
+export type { VentilatorOptions } from "./pipeline/ventilator.ts";
+export { PipelineWorker } from "./pipeline/worker.ts";
+export type { PipelineWorkerOptions } from "./pipeline/worker.ts";
+export { PipelineSink } from "./pipeline/sink.ts";
+export type { PipelineSinkOptions } from "./pipeline/sink.ts";
 export type {
+  BatchEndReport,
   BatchOptions,
   BatchProgress,
   BatchReport,

@@ -23,6 +23,11 @@ export abstract class CallingSession extends Session {
   /** No more calls may be made, those that are open may end. */
   protected abstract onDraining(reason: string): void;
 
+  /** A server that connected to this end would not notice that it is forgotten, and wait for calls for ever. */
+  override giveUp(reason: string): void {
+    this.refuse(RefuseReason.UNKNOWN_SESSION, reason);
+  }
+
   protected onStrangeBatch(): boolean {
     // Before WELCOME every tag is strange.
     if (this.outbox.tag === 0) return true;

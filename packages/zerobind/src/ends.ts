@@ -1,10 +1,20 @@
-import { Channel as CoreChannel, QueueDevice as CoreQueueDevice, ServiceHost as CoreServiceHost } from "@zerobind/core";
+import {
+  Channel as CoreChannel,
+  PipelineSink as CorePipelineSink,
+  PipelineWorker as CorePipelineWorker,
+  QueueDevice as CoreQueueDevice,
+  ServiceHost as CoreServiceHost,
+  Ventilator as CoreVentilator,
+} from "@zerobind/core";
 import type {
   BindingChoice,
   BindingLike,
   ChannelOptions as CoreChannelOptions,
   QueueDeviceOptions as CoreQueueDeviceOptions,
+  PipelineSinkOptions as CorePipelineSinkOptions,
+  PipelineWorkerOptions as CorePipelineWorkerOptions,
   ServiceHostOptions as CoreServiceHostOptions,
+  VentilatorOptions as CoreVentilatorOptions,
 } from "@zerobind/core";
 import type { ZeromqOptions } from "@zerobind/zeromq";
 import { defaultBindings } from "./default-binding.ts";
@@ -26,6 +36,15 @@ export type ServiceHostOptions = CoreServiceHostOptions & WithBinding;
 /** How a queue device behaves. */
 export type QueueDeviceOptions = CoreQueueDeviceOptions & WithBinding;
 
+/** How a ventilator behaves. */
+export type VentilatorOptions = CoreVentilatorOptions & WithBinding;
+
+/** Where a pipeline's worker belongs, and how it behaves. */
+export type PipelineWorkerOptions = CorePipelineWorkerOptions & WithBinding;
+
+/** How a pipeline's sink behaves. */
+export type PipelineSinkOptions = CorePipelineSinkOptions & WithBinding;
+
 /** A channel that finds its binding by the scheme of its address. See the class it extends. */
 export class Channel extends CoreChannel {
   constructor(address: string | readonly string[], options: ChannelOptions = {}) {
@@ -44,6 +63,27 @@ export class ServiceHost extends CoreServiceHost {
 export class QueueDevice extends CoreQueueDevice {
   constructor(options: QueueDeviceOptions) {
     super(withBinding(options));
+  }
+}
+
+/** A ventilator that finds its binding by the scheme of its address. See the class it extends. */
+export class Ventilator extends CoreVentilator {
+  constructor(address: string | readonly string[], options: VentilatorOptions = {}) {
+    super(address, withBinding(options));
+  }
+}
+
+/** A pipeline's worker that finds its bindings by the schemes of its addresses. See the class it extends. */
+export class PipelineWorker extends CorePipelineWorker {
+  constructor(options: PipelineWorkerOptions) {
+    super(withBinding(options));
+  }
+}
+
+/** A pipeline's sink that finds its binding by the scheme of its address. See the class it extends. */
+export class PipelineSink extends CorePipelineSink {
+  constructor(address: string | readonly string[], options: PipelineSinkOptions = {}) {
+    super(address, withBinding(options));
   }
 }
 

@@ -1,6 +1,13 @@
 export * from "@zerobind/core";
-export { Channel, QueueDevice, ServiceHost } from "./ends.ts";
-export type { ChannelOptions, QueueDeviceOptions, ServiceHostOptions } from "./ends.ts";
+export { Channel, PipelineSink, PipelineWorker, QueueDevice, ServiceHost, Ventilator } from "./ends.ts";
+export type {
+  ChannelOptions,
+  PipelineSinkOptions,
+  PipelineWorkerOptions,
+  QueueDeviceOptions,
+  ServiceHostOptions,
+  VentilatorOptions,
+} from "./ends.ts";
 export { defaultBindings } from "./default-binding.ts";
 export { zeromq } from "@zerobind/zeromq";
 export type { ZeromqOptions } from "@zerobind/zeromq";
@@ -8,8 +15,10 @@ export { loadContract } from "./dynamic/load-contract.ts";
 export type { LoadContractOptions } from "./dynamic/load-contract.ts";
 export type {
   DynamicClient,
+  DynamicFilter,
   DynamicHandler,
   DynamicMethod,
+  DynamicPatterns,
   DynamicReply,
   DynamicRequest,
   JsonObject,

@@ -3,6 +3,7 @@ import { churn } from "./scenarios/churn.ts";
 import { clientKilled } from "./scenarios/client-killed.ts";
 import { clientStopped } from "./scenarios/client-stopped.ts";
 import { cyclesScenario } from "./scenarios/cycles.ts";
+import { device } from "./scenarios/device.ts";
 import { flood } from "./scenarios/flood.ts";
 import { halfOpen } from "./scenarios/half-open.ts";
 import { restartInTurn, restartStreams } from "./scenarios/restart-in-turn.ts";
@@ -25,6 +26,7 @@ export const suite: readonly ScenarioPlan[] = [
   restartStreams,
   flood,
   churn,
+  device,
   cyclesScenario,
   slowConsumer,
   garbage,

@@ -1,5 +1,5 @@
 // For applications.
-export { zeromq } from "./transport.ts";
+export { plainWorkers, zeromq } from "./transport.ts";
 export type { ZeromqOptions } from "./options.ts";
 
 // For authors of extensions.

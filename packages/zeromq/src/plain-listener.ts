@@ -195,8 +195,7 @@ function listening(server: Server, options: object): Promise<void> {
 
 function listenOptions({ scheme, endpoint }: ParsedAddress): object {
   const rest = endpoint.slice(scheme.length + 3);
-  // Names without a file are written with a zero byte by the system, and with an @ by ZeroMQ.
-  if (scheme === "ipc") return { path: rest.replace(/^@/, "\0") };
+  if (scheme === "ipc") return { path: rest };
   const colon = rest.lastIndexOf(":");
   const host = rest.slice(0, colon).replace(/^\[|\]$/g, "");
   const port = rest.slice(colon + 1);

@@ -19,6 +19,8 @@ export function plainTransport(settings: ZeromqSettings): TransportElement {
   const gate = new AddressGate(settings);
   const checked = (address: string, parsed: ParsedAddress, mode: AddressMode): ParsedAddress => {
     const schemes = plainSchemes[mode];
+    if (mode === "bind" && parsed.scheme === "ipc" && parsed.path === undefined)
+      throw new TypeError(`${JSON.stringify(address)} has no file, where workers could connect; use a path`);
     if (schemes.includes(parsed.scheme)) return parsed;
     const list = schemes.map((name) => `${name}://`).join(", ");
     throw new TypeError(

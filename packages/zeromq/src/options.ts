@@ -76,10 +76,10 @@ const words: Readonly<Partial<Record<keyof ZeromqSettings, readonly string[]>>> 
 const maxHeartbeatMs = 6_553_500;
 
 /** The options with the defaults in the place of what is not given; TypeError for what cannot be. */
-export function toSettings(options: ZeromqOptions = {}): ZeromqSettings {
+export function toSettings(options: ZeromqOptions = {}, taker = "zeromq"): ZeromqSettings {
   for (const name of Object.keys(options)) {
     if (!Object.hasOwn(defaults, name)) {
-      throw new TypeError(`zeromq() has no option "${name}"; it has ${Object.keys(defaults).join(", ")}`);
+      throw new TypeError(`${taker}() has no option "${name}"; it has ${Object.keys(defaults).join(", ")}`);
     }
   }
   const given = Object.entries(options).filter(([, value]) => value !== undefined);

@@ -19,7 +19,7 @@ let valuesOf: (metadata: Metadata) => ReadonlyMap<string, readonly MetadataValue
  *
  * Keys are case-insensitive and kept in lower case; they consist of `0-9 a-z _ . -`, and those that begin with `zb-`
  * are reserved. A key may have several values, which keep their order. Values of keys that end in `-bin` are bytes,
- * all others are text: any Unicode but control characters. Everything is checked when it is put in (TypeError).
+ * all others are text: any Unicode but control characters (U+0000 to U+001F, U+007F to U+009F). Everything is checked when it is put in (TypeError).
  * Byte values are kept by reference: do not change them afterwards.
  */
 export class Metadata implements Iterable<[string, MetadataValue]> {
@@ -95,7 +95,10 @@ export class Metadata implements Iterable<[string, MetadataValue]> {
 
   /** A copy that can be changed without changing this one; byte values are shared. */
   clone(): Metadata {
-    return new Metadata(this);
+    const copy = new Metadata();
+    for (const [key, values] of this.#values) copy.#values.set(key, [...values]);
+    copy.#byteLength = this.#byteLength;
+    return copy;
   }
 
   toJSON(): Record<string, MetadataValue[]> {
@@ -173,7 +176,7 @@ function textBytes(name: string, text: string): number {
   for (let index = 0; index < text.length; index++) {
     const unit = text.charCodeAt(index);
     if (unit >= 0x20 && unit < 0x7f) continue;
-    if (unit < 0x80) {
+    if (unit < 0xa0) {
       throw new TypeError(
         `metadata "${name}" has a control character; encode the text (encodeURIComponent), or send it as bytes under "${name}-bin"`,
       );

@@ -11,6 +11,7 @@ import { serverStopped } from "./scenarios/server-stopped.ts";
 import { slowConsumer } from "./scenarios/slow-consumer.ts";
 import { garbage } from "./scenarios/garbage.ts";
 import { clockJump } from "./scenarios/clock-jump.ts";
+import { workersKilled } from "./scenarios/workers-killed.ts";
 import { blockedLoop } from "./scenarios/blocked-loop.ts";
 
 /** All scenarios, in the order in which they run. */
@@ -29,4 +30,5 @@ export const suite: readonly ScenarioPlan[] = [
   garbage,
   clockJump,
   blockedLoop,
+  workersKilled,
 ];

@@ -1,6 +1,7 @@
 import { openSync } from "node:fs";
 import { sharedMs } from "./clock.ts";
 import { Client } from "./client.ts";
+import { Mill } from "./mill.ts";
 import { Server } from "./server.ts";
 import { takeSnapshot } from "./snapshot.ts";
 
@@ -26,11 +27,13 @@ const kept: unknown[] = [];
 export class Commands {
   readonly server: Server;
   readonly client: Client;
+  readonly mill: Mill;
   #memory: { timer: NodeJS.Timeout; peakBytes: number } | undefined;
 
   constructor(number: number, logPath: string) {
     this.server = new Server(number, logPath);
     this.client = new Client(number);
+    this.mill = new Mill(number);
   }
 
   snapshot: typeof takeSnapshot = takeSnapshot;
@@ -56,10 +59,19 @@ export class Commands {
   cycles: Client["cycles"] = (address, cycles, atOnce, steps) => this.client.cycles(address, cycles, atOnce, steps);
   channelCounters = (): Record<string, number> => this.client.counters();
 
+  gather: Mill["gather"] = (address) => this.mill.gather(address);
+  work: Mill["work"] = (from, to, concurrency) => this.mill.work(from, to, concurrency);
+  ventilate: Mill["ventilate"] = (address, options) => this.mill.ventilate(address, options);
+  grind: Mill["grind"] = (count, workMs) => this.mill.grind(count, workMs);
+  progress: Mill["progress"] = () => this.mill.progress();
+  report: Mill["report"] = () => this.mill.report();
+  ground: Mill["ground"] = () => this.mill.ground();
+
   /** Closes what is open, first the channel. */
   async close(): Promise<void> {
     await this.client.close();
     await this.server.close();
+    await this.mill.close();
   }
 
   /** Lets the event loop do nothing for so long. */

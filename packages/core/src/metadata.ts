@@ -11,6 +11,8 @@ export type MetadataInit =
 
 const validKey = /^[0-9a-z_.-]+$/;
 
+const nothing: Map<string, MetadataValue[]> = new Map();
+
 /** What only this module sees of metadata. */
 let valuesOf: (metadata: Metadata) => ReadonlyMap<string, readonly MetadataValue[]>;
 
@@ -23,7 +25,9 @@ let valuesOf: (metadata: Metadata) => ReadonlyMap<string, readonly MetadataValue
  * Byte values are kept by reference: do not change them afterwards.
  */
 export class Metadata implements Iterable<[string, MetadataValue]> {
-  readonly #values = new Map<string, MetadataValue[]>();
+  /** Those of `nothing` and of copies are shared until one of them is changed. */
+  #values = nothing;
+  #isShared = true;
   #byteLength = 0;
 
   static {
@@ -84,8 +88,10 @@ export class Metadata implements Iterable<[string, MetadataValue]> {
 
   delete(key: string): boolean {
     const name = key.toLowerCase();
-    for (const value of this.#values.get(name) ?? []) this.#byteLength -= checkedBytes(name, value);
-    return this.#values.delete(name);
+    const values = this.#values.get(name);
+    if (!values) return false;
+    for (const value of values) this.#byteLength -= checkedBytes(name, value);
+    return this.#own().delete(name);
   }
 
   /** Key and value of each value, keys in the order of their first value. */
@@ -96,8 +102,9 @@ export class Metadata implements Iterable<[string, MetadataValue]> {
   /** A copy that can be changed without changing this one; byte values are shared. */
   clone(): Metadata {
     const copy = new Metadata();
-    for (const [key, values] of this.#values) copy.#values.set(key, [...values]);
+    copy.#values = this.#values;
     copy.#byteLength = this.#byteLength;
+    this.#isShared = true;
     return copy;
   }
 
@@ -106,11 +113,21 @@ export class Metadata implements Iterable<[string, MetadataValue]> {
   }
 
   #add(name: string, value: MetadataValue, bytes: number): this {
-    const values = this.#values.get(name);
+    const all = this.#own();
+    const values = all.get(name);
     if (values) values.push(value);
-    else this.#values.set(name, [value]);
+    else all.set(name, [value]);
     this.#byteLength += bytes;
     return this;
+  }
+
+  /** The values, to change them. */
+  #own(): Map<string, MetadataValue[]> {
+    if (!this.#isShared) return this.#values;
+    this.#isShared = false;
+    const own = new Map<string, MetadataValue[]>();
+    for (const [key, values] of this.#values) own.set(key, [...values]);
+    return (this.#values = own);
   }
 }
 

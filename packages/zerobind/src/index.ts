@@ -1,6 +1,13 @@
 export * from "@zerobind/core";
-export { Channel, ServiceHost } from "./ends.ts";
-export type { ChannelOptions, ServiceHostOptions } from "./ends.ts";
+export { Channel, PipelineSink, PipelineWorker, QueueDevice, ServiceHost, Ventilator } from "./ends.ts";
+export type {
+  ChannelOptions,
+  PipelineSinkOptions,
+  PipelineWorkerOptions,
+  QueueDeviceOptions,
+  ServiceHostOptions,
+  VentilatorOptions,
+} from "./ends.ts";
 export { defaultBindings } from "./default-binding.ts";
 export { ForwarderDevice, StreamerDevice, plainWorkers, pushPull, zeromq } from "@zerobind/zeromq";
 export type {

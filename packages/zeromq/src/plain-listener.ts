@@ -70,8 +70,7 @@ class WorkerListener implements Attachment {
 
   async open(): Promise<void> {
     const { mkdtemp } = process.getBuiltinModule("node:fs/promises");
-    const { join } = process.getBuiltinModule("node:path");
-    this.#folder = await mkdtemp(join(process.getBuiltinModule("node:os").tmpdir(), "zerobind-"));
+    this.#folder = await mkdtemp(`${process.getBuiltinModule("node:os").tmpdir()}/zerobind-`);
     removeSocketFile(this.#target);
     await listening(this.#server, listenOptions(this.#target));
     this.address = addressOf(this.#server, this.#target);

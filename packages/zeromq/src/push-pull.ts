@@ -46,7 +46,7 @@ const known = ["tcp", "ipc", "ws"] as const;
 export function pushPull(options: PushPullOptions = {}): TransportElement {
   const own = { ...ownDefaults };
   const rest: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(options) as [string, unknown][]) {
+  for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(ownDefaults, name)) rest[name] = value;
     else if (value !== undefined) own[name as keyof OwnSettings] = countOf(name, value);
   }

@@ -123,7 +123,7 @@ export class ZmqSocket {
     const socket = this.#socket;
     if (this.#closed || !("send" in socket)) return false;
     try {
-      await socket.send(frames as Buffer[]);
+      await socket.send(frames);
       return true;
     } catch {
       return false;

@@ -29,8 +29,8 @@ export class PythonPeer {
 
   /** What it says next. */
   async line(): Promise<string> {
-    const { value } = await this.#lines.next();
-    return String(value);
+    const next = await this.#lines.next();
+    return next.done === true ? "" : next.value;
   }
 
   /** Ends at once, as a process that crashes. */

@@ -50,16 +50,13 @@ export class ForwarderDevice extends PumpDevice {
 
   /** `01 topic` subscribes, `00 topic` ends that; XPUB tells only the first and the last of each topic. */
   protected fromBack(frames: Buffer[]): void {
-    const [frame] = frames;
-    const isSubscription = frames.length === 1 && (frame![0] === 0 || frame![0] === 1);
-    if (!isSubscription) {
+    const first = frames.length === 1 ? frames[0]?.[0] : undefined;
+    if (first !== 0 && first !== 1) {
       this.#dropped += 1;
-      return this.troubles.report(
-        "drop",
-        () => "something that is no subscription came from a subscriber and was dropped",
-      );
+      const text = "something that is no subscription came from a subscriber and was dropped";
+      return this.troubles.report("drop", () => text);
     }
-    this.#topics += frame![0] === 1 ? 1 : -1;
+    this.#topics += first === 1 ? 1 : -1;
     this.front?.socket.send(frames, this.#sendFailed);
   }
 

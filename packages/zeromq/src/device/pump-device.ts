@@ -135,8 +135,14 @@ interface CheckedSide {
   readonly mode: "bind" | "connect";
 }
 
-function checkedSide(what: string, name: string, given: string | DeviceSide, gate: AddressGate): CheckedSide {
-  const { address, attach = "bind" } = typeof given === "string" ? { address: given } : ((given ?? {}) as DeviceSide);
+function checkedSide(
+  what: string,
+  name: string,
+  given: string | DeviceSide | undefined,
+  gate: AddressGate,
+): CheckedSide {
+  const side: Partial<DeviceSide> = typeof given === "string" ? { address: given } : (given ?? {});
+  const { address, attach = "bind" } = side;
   if (address === undefined)
     throw new TypeError(`a ${what} needs ${name}, for example { ${name}: "tcp://127.0.0.1:5555" }`);
   if (attach !== "bind" && attach !== "connect")
@@ -147,7 +153,7 @@ function checkedSide(what: string, name: string, given: string | DeviceSide, gat
 
 function countOf(name: string, value: number): number {
   if (Number.isInteger(value) && value >= 0 && value <= 0x7fffffff) return value;
-  throw new TypeError(`option ${name} must be a whole number from 0 to ${0x7fffffff}, not ${String(value)}`);
+  throw new TypeError(`option ${name} must be a whole number from 0 to 2147483647, not ${String(value)}`);
 }
 
 function told(onTrouble: ((problem: string) => void) | undefined, problem: string): void {

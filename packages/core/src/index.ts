@@ -108,6 +108,9 @@ export type {
   PlainRequest,
   Transport,
 } from "./transport.ts";
+export { PlainGateway, PlainLink } from "./plain-link.ts";
+export type { PlainPeer, PlainUse } from "./plain-link.ts";
+export type { PlainHeaderUse } from "./plain-frames.ts";
 export { metadataFromEntries, metadataToEntries } from "./metadata.ts";
 export { PlainHeader } from "./gen/zerobind/v1/wire.pb.ts";
 export { Status as StatusMessage } from "./gen/google/rpc/status.pb.ts";

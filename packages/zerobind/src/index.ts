@@ -9,8 +9,16 @@ export type {
   VentilatorOptions,
 } from "./ends.ts";
 export { defaultBindings } from "./default-binding.ts";
-export { zeromq } from "@zerobind/zeromq";
-export type { ZeromqOptions } from "@zerobind/zeromq";
+export { ForwarderDevice, StreamerDevice, plainWorkers, pushPull, zeromq } from "@zerobind/zeromq";
+export type {
+  DeviceSide,
+  ForwarderOptions,
+  PumpAddresses,
+  PumpOptions,
+  PushPullOptions,
+  StreamerOptions,
+  ZeromqOptions,
+} from "@zerobind/zeromq";
 export { loadContract } from "./dynamic/load-contract.ts";
 export type { LoadContractOptions } from "./dynamic/load-contract.ts";
 export type {

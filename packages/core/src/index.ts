@@ -79,6 +79,10 @@ export type { ExchangeOptions } from "./exchange.ts";
 export { ReplyChannel, RequestContext } from "./reply-channel.ts";
 export type { ReceiveResult, ReplyChannelOptions } from "./reply-channel.ts";
 export { memory } from "./memory.ts";
+export { QueueDevice } from "./device/queue-device.ts";
+export type { QueueDeviceAddresses, QueueDeviceStatus } from "./device/queue-device.ts";
+export type { DeviceEndpoint, DeviceEndpoints, QueueDeviceOptions } from "./device/device-options.ts";
+export type { WorkerChange } from "./device/call-switch.ts";
 
 // For extension authors: transports, encoders and message elements. Not under semantic versioning yet.
 export { Message } from "./message.ts";

@@ -2,6 +2,7 @@ import {
   Channel as CoreChannel,
   PipelineSink as CorePipelineSink,
   PipelineWorker as CorePipelineWorker,
+  QueueDevice as CoreQueueDevice,
   ServiceHost as CoreServiceHost,
   Ventilator as CoreVentilator,
 } from "@zerobind/core";
@@ -9,6 +10,7 @@ import type {
   BindingChoice,
   BindingLike,
   ChannelOptions as CoreChannelOptions,
+  QueueDeviceOptions as CoreQueueDeviceOptions,
   PipelineSinkOptions as CorePipelineSinkOptions,
   PipelineWorkerOptions as CorePipelineWorkerOptions,
   ServiceHostOptions as CoreServiceHostOptions,
@@ -31,6 +33,9 @@ export type ChannelOptions = CoreChannelOptions & WithBinding;
 /** How a service host behaves. */
 export type ServiceHostOptions = CoreServiceHostOptions & WithBinding;
 
+/** How a queue device behaves. */
+export type QueueDeviceOptions = CoreQueueDeviceOptions & WithBinding;
+
 /** How a ventilator behaves. */
 export type VentilatorOptions = CoreVentilatorOptions & WithBinding;
 
@@ -50,6 +55,13 @@ export class Channel extends CoreChannel {
 /** A service host that finds its bindings by the schemes of its addresses. See the class it extends. */
 export class ServiceHost extends CoreServiceHost {
   constructor(options: ServiceHostOptions = {}) {
+    super(withBinding(options));
+  }
+}
+
+/** A queue device that finds its bindings by the schemes of its addresses. See the class it extends. */
+export class QueueDevice extends CoreQueueDevice {
+  constructor(options: QueueDeviceOptions) {
     super(withBinding(options));
   }
 }

@@ -1,9 +1,10 @@
 export * from "@zerobind/core";
-export { Channel, PipelineSink, PipelineWorker, ServiceHost, Ventilator } from "./ends.ts";
+export { Channel, PipelineSink, PipelineWorker, QueueDevice, ServiceHost, Ventilator } from "./ends.ts";
 export type {
   ChannelOptions,
   PipelineSinkOptions,
   PipelineWorkerOptions,
+  QueueDeviceOptions,
   ServiceHostOptions,
   VentilatorOptions,
 } from "./ends.ts";

@@ -9,7 +9,7 @@ export interface ZeromqOptions {
   readonly heartbeatTimeoutMs?: number;
   /** Longest time for TCP to connect, and again for the two ends to agree on ZeroMQ's protocol. Default 4,000. */
   readonly handshakeTimeoutMs?: number;
-  /** A connection whose greeting nobody answered for so long is made anew. Default 10,000. */
+  /** A connection whose greeting nobody answered for so long is made anew. Default 5,000. */
   readonly answerTimeoutMs?: number;
   /** Pause before the first attempt to connect again; it doubles with every attempt, with jitter. Default 100. */
   readonly reconnectMinMs?: number;
@@ -38,7 +38,7 @@ const defaults: ZeromqSettings = {
   heartbeatIntervalMs: 5_000,
   heartbeatTimeoutMs: 20_000,
   handshakeTimeoutMs: 4_000,
-  answerTimeoutMs: 10_000,
+  answerTimeoutMs: 5_000,
   reconnectMinMs: 100,
   reconnectMaxMs: 5_000,
   maxMetadataBytes: 65_536,

@@ -117,7 +117,7 @@ async function generateAll() {
   generateForPeers();
   await generateFolder({ protos: ["protos/faults"], protoPaths: ["protos"], out: "faults/src/gen" });
   await generateFolder({
-    protos: ["protos/test/v1/behavior.proto", "protos/test/v1/callback.proto"],
+    protos: ["behavior", "callback", "patterns"].map((name) => `protos/test/v1/${name}.proto`),
     protoPaths: ["protos"],
     out: "packages/core/test/gen",
     runtime: "@zerobind/core",

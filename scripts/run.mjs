@@ -34,6 +34,7 @@ const tasks = {
   install: () => undefined,
   build: () => build(),
   demo: (args) => (build(), become("examples/dist/demo/main.js", args)),
+  example: (args) => (build(), become("examples/dist/patterns/main.js", args)),
   bench: (args) => (build(), node("benchmarks/dist/main.js", args)),
   interop: (args) => (build(), become("examples/dist/interop/main.js", args)),
   faults: (args) => (build(), become("faults/dist/main.js", args)),

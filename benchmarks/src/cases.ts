@@ -29,7 +29,8 @@ export interface Case {
 const grpc = ["zerobind", "grpc-js", "nice-grpc"];
 const streaming = ["zerobind", "grpc-js", "nice-grpc", "connect-grpc", "connect", "grpc-c++"];
 /** All but some references that no ratio needs. */
-const inQuick = Object.keys(known).filter((name) => name !== "zerobind-plain" && name !== "net");
+const everybody = Object.keys(known).filter((name) => !known[name]?.special);
+const inQuick = everybody.filter((name) => name !== "zerobind-plain" && name !== "net");
 
 /** What subjects do for a while when their processes have been started, before any case. */
 export const firstCommand = "unary 100 0";
@@ -74,6 +75,8 @@ export const cases: readonly Case[] = [
     quick: ["50 % load"],
     timesOnly: true,
   },
+  throughDevice("device", "100 calls at once", 100),
+  throughDevice("device-latency", "one call at a time", 1),
   ours("connections", "connections of one process, 1,000 calls at once", {
     "1 connection": "connections 1",
     "10 connections": "connections 10",
@@ -85,6 +88,14 @@ export const cases: readonly Case[] = [
     "1,000 methods": "methods 1000",
   }),
 ];
+
+/** The same calls straight to the server, and through a queue device that is a process of its own. */
+function throughDevice(name: string, title: string, concurrency: number): Case {
+  const command = `unary ${concurrency} 0`;
+  const work = ["zerobind", "zerobind-device"].map((subject) => ({ name: subject, subject, command }));
+  const quick = work.map((contender) => contender.name);
+  return { name, title: `zerobind: through a queue device, ${title}`, unit: "calls/s", work, quick };
+}
 
 /** A case that only zerobind's client knows, with its variants by their names. */
 function ours(name: string, title: string, commands: Readonly<Record<string, string>>): Case {
@@ -114,9 +125,9 @@ export function contenders(
   subjects: readonly string[],
   { quick: onlyQuick }: { readonly quick: boolean },
 ): Contender[] {
-  const everybody =
-    typeof work === "string" ? (of ?? subjects).map((subject) => ({ name: subject, subject, command: work })) : work;
+  const all =
+    typeof work === "string" ? (of ?? everybody).map((subject) => ({ name: subject, subject, command: work })) : work;
   const takesPart = ({ name, subject }: Contender): boolean =>
     subjects.includes(subject) && (!onlyQuick || quick.includes(name));
-  return everybody.filter(takesPart);
+  return all.filter(takesPart);
 }

@@ -26,6 +26,14 @@ export class Figures {
     return this.#samples.get(JSON.stringify([work, subject, metric]))?.values ?? [];
   }
 
+  /** Forgets what a subject has done in a case. */
+  drop(work: string, subject: string): void {
+    for (const key of this.#samples.keys()) {
+      const [ofWork, ofSubject] = JSON.parse(key) as string[];
+      if (ofWork === work && ofSubject === subject) this.#samples.delete(key);
+    }
+  }
+
   /** The medians. */
   all(): Figure[] {
     return [...this.#samples].map(([key, { unit, values }]) => {

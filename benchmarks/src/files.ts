@@ -17,7 +17,8 @@ const endMark = "<!-- end of results -->";
 export function readResults(paths: readonly string[]): Results {
   const all = paths.map((path) => {
     if (!existsSync(path)) throw new UsageError(`--from: there is no file ${path}`);
-    return JSON.parse(readFileSync(path, "utf8")) as Results;
+    const results = JSON.parse(readFileSync(path, "utf8")) as Results;
+    return { ...results, failures: results.failures ?? [] };
   });
   const first = all[0];
   if (!first) throw new UsageError("--from: name at least one file");
@@ -28,6 +29,7 @@ export function readResults(paths: readonly string[]): Results {
     cases: [
       ...new Map(figures.map((figure) => [`${figure.case}|${figure.subject}|${figure.metric}`, figure])).values(),
     ],
+    failures: all.flatMap(({ failures }) => failures),
     ratios: Object.assign({}, ...all.map(({ ratios }) => ratios)) as Results["ratios"],
     skipped: Object.fromEntries(
       all
@@ -42,7 +44,7 @@ export function writeCharts({ cases }: Results, directory: string): string[] {
   mkdirSync(directory, { recursive: true });
   return parts.flatMap(({ name, title }) => {
     const ofPart = cases.filter((figure) => figure.case === name);
-    const metric = name === "latency" || name === "load" ? "p50" : "throughput";
+    const metric = ["latency", "load", "device-latency"].includes(name) ? "p50" : "throughput";
     const figures = ofPart.filter((figure) => figure.metric === metric);
     const [first] = figures;
     if (!first) return [];
@@ -50,7 +52,7 @@ export function writeCharts({ cases }: Results, directory: string): string[] {
       label: subject,
       value,
       spread,
-      ours: subject === "zerobind",
+      ours: subject.startsWith("zerobind"),
     }));
     writeFileSync(
       join(directory, `${name}.svg`),

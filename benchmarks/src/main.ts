@@ -13,7 +13,7 @@ import { parts } from "./parts.ts";
 import { ratiosOf } from "./ratios.ts";
 import { markdown } from "./report.ts";
 import type { Results } from "./report.ts";
-import { fullEffort, Pool, quickEffort } from "./rounds.ts";
+import { attempt, fullEffort, Pool, quickEffort } from "./rounds.ts";
 import { native, subjects } from "./subjects.ts";
 
 /** Why subjects are left out. */
@@ -38,16 +38,18 @@ async function measure(options: Options): Promise<Results> {
   const figures = new Figures();
   const effort = options.quick ? quickEffort : fullEffort;
   const pool = new Pool(programs, effort);
+  const failures: string[] = [];
   try {
     for (const part of parts) {
       if (options.only ? !options.only.includes(part.name) : options.quick && !part.quick) continue;
       console.error(`${(performance.now() / 1000).toFixed(0).padStart(4)} s  ${part.title}`);
-      await part.run({ pool, figures, effort, subjects: running });
+      const failure = await attempt(() => part.run({ pool, figures, effort, subjects: running, failures }));
+      if (failure !== undefined) failures.push(`${part.name}: ${failure}`);
     }
   } finally {
     await pool.clear();
   }
-  return { machine, quick: options.quick, cases: figures.all(), ratios: ratiosOf(figures), skipped };
+  return { machine, quick: options.quick, cases: figures.all(), ratios: ratiosOf(figures), skipped, failures };
 }
 
 function list(): void {
@@ -73,6 +75,8 @@ async function report(options: Options): Promise<void> {
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, null, 2)}\n`);
   if (options.plot !== undefined) writeCharts(results, options.plot === "" ? chartFolder : options.plot);
   if (!results.quick && !options.only && !options.subjects) writeResultsFile(results);
+  for (const failure of results.failures) console.error(`bench: failed: ${failure}`);
+  if (results.failures.length > 0) process.exitCode = 1;
 }
 
 try {

@@ -33,6 +33,14 @@ export function ratiosOf(figures: Figures): Record<string, number> {
       samples("features", "full call", "throughput"),
       samples("features", "bare call", "throughput"),
     ),
+    device_vs_direct: quotient(
+      samples("device", "zerobind-device", "throughput"),
+      samples("device", ours, "throughput"),
+    ),
+    device_latency_vs_direct: quotient(
+      samples("device-latency", "zerobind-device", "p50"),
+      samples("device-latency", ours, "p50"),
+    ),
     import_ms_over_zeromq: median(samples("start", ours, "import over zeromq's")),
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => Number.isFinite(value)));

@@ -12,10 +12,12 @@ export interface Results {
   readonly ratios: Readonly<Record<string, number>>;
   /** Who was left out, and why. */
   readonly skipped: Readonly<Record<string, string>>;
+  /** What failed while it was measured. */
+  readonly failures: readonly string[];
 }
 
 /** The results as Markdown, which reads well in a terminal, too. */
-export function markdown({ machine, cases: figures, ratios, skipped }: Results): string {
+export function markdown({ machine, cases: figures, ratios, skipped, failures }: Results): string {
   const titles = new Map(runParts.map(({ name, title }) => [name, title]));
   const names = [...new Set(figures.map((figure) => figure.case))];
   const parts = names.map((name) => {
@@ -24,6 +26,7 @@ export function markdown({ machine, cases: figures, ratios, skipped }: Results):
   });
   const ratioRows = Object.entries(ratios).map(([name, value]) => [`\`${name}\``, round(value)]);
   const left = Object.entries(skipped).map(([name, why]) => `- Left out: ${name} (${why})\n`);
+  left.push(...failures.map((failure) => `- Failed: ${failure}\n`));
   return [
     `${machineLine(machine)}\n`,
     ...parts,

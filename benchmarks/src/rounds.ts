@@ -1,6 +1,6 @@
 import { contenders, firstCommand } from "./cases.ts";
 import type { Case, Contender } from "./cases.ts";
-import { Pair } from "./children.ts";
+import { Pair, SubjectError } from "./children.ts";
 import type { Programs } from "./children.ts";
 import type { Figures } from "./figures.ts";
 import type { Answer } from "./subject.ts";
@@ -44,6 +44,13 @@ export class Pool {
     return pair;
   }
 
+  /** Ends those of one subject. */
+  async drop(subject: string): Promise<void> {
+    const pair = this.#pairs.get(subject);
+    this.#pairs.delete(subject);
+    await pair?.close();
+  }
+
   /** Ends all of them. */
   async clear(): Promise<void> {
     const pairs = [...this.#pairs.values()];
@@ -58,19 +65,42 @@ export interface Run {
   readonly figures: Figures;
   readonly effort: Effort;
   readonly subjects: readonly string[];
+  /** Those that failed in a case, which had them no longer, and how. */
+  readonly failures: string[];
 }
 
 /** Measures one case: who takes part is warmed up, then all take turns, A B C A B C. */
-export async function measureCase(work: Case, { pool, figures, effort, subjects }: Run): Promise<void> {
-  const taking = contenders(work, subjects, effort);
+export async function measureCase(work: Case, run: Run): Promise<void> {
+  const { pool, figures, effort, subjects } = run;
+  const taking = new Set(contenders(work, subjects, effort));
+  const each = async (step: (contender: Contender, pair: Pair) => Promise<unknown>): Promise<void> => {
+    for (const contender of [...taking]) {
+      const { subject, name } = contender;
+      const failure = await attempt(async () => step(contender, await pool.get(subject)));
+      if (failure === undefined) continue;
+      // The others go on, and ratios with it are left out.
+      run.failures.push(`${work.name}, ${name}: ${failure}`);
+      taking.delete(contender);
+      figures.drop(work.name, name);
+      await pool.drop(subject);
+    }
+  };
   for (let pass = 0; pass < Math.max(effort.passes, 1); pass++) {
     if (effort.passes > 0) await pool.clear();
-    for (const { subject, command } of taking) {
-      const { client } = await pool.get(subject);
-      await client.ask(`${command} ${effort.warmUpMs}`);
-    }
+    await each(({ command }, { client }) => client.ask(`${command} ${effort.warmUpMs}`));
     for (let round = 0; round < effort.rounds; round++)
-      for (const contender of taking) await slice(work, contender, await pool.get(contender.subject), figures, effort);
+      await each((contender, pair) => slice(work, contender, pair, figures, effort));
+  }
+}
+
+/** Undefined, or how a measured process failed. */
+export async function attempt(step: () => Promise<unknown>): Promise<string | undefined> {
+  try {
+    await step();
+    return undefined;
+  } catch (error) {
+    if (error instanceof SubjectError) return error.message.split("\n")[0] ?? "";
+    throw error;
   }
 }
 

@@ -7,6 +7,8 @@ export interface SubjectEntry {
   readonly title: string;
   /** An RPC framework that ratios compare with; the others are references. */
   readonly peer?: boolean;
+  /** Takes part only in cases that name it. */
+  readonly special?: boolean;
   /** What has to be installed for it. */
   readonly need?: Need;
   /** Loads it. Only the processes that run it do, so that none pays for the libraries of the others; one without is no program of Node. */
@@ -20,6 +22,11 @@ export const native = "grpc-c++";
 export const subjects: Readonly<Record<string, SubjectEntry>> = {
   zerobind: { title: "zerobind", load: () => import("./subjects/zerobind.ts") },
   "zerobind-plain": { title: "zerobind, plain profile", load: () => import("./subjects/zerobind-plain.ts") },
+  "zerobind-device": {
+    title: "zerobind, through a queue device",
+    special: true,
+    load: () => import("./subjects/zerobind-device.ts"),
+  },
   net: { title: "sockets of node:net", load: () => import("./subjects/net.ts") },
   zeromq: { title: "bare zeromq.js", load: () => import("./subjects/zeromq.ts") },
   coalescing: { title: "bare coalescing loop", load: () => import("./subjects/coalescing.ts") },

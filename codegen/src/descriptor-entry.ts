@@ -1,6 +1,7 @@
 import type { NamesInUse } from "./imported-names.ts";
 import type { MethodModel, Pattern } from "./model.ts";
 import { quote } from "./names.ts";
+import { topicProperties } from "./topic.ts";
 import { wrapObject } from "./wrap.ts";
 
 /** The entry of a method in the contract's list. */
@@ -20,7 +21,7 @@ export function descriptorEntry(method: MethodModel, names: NamesInUse): string 
 function optionEntries({ operation, idempotency, deprecated }: MethodModel, names: NamesInUse): string[] {
   const { pattern, timeoutMs, requires, faults } = operation;
   return [
-    ...(pattern.case === "call" ? [] : [`pattern: ${patternCode(pattern)}`]),
+    ...(pattern.case === "call" ? [] : [patternEntry(pattern)]),
     ...(idempotency === undefined ? [] : [`idempotency: ${quote(idempotency)}`]),
     ...(timeoutMs === undefined ? [] : [`timeoutMs: ${timeoutMs}`]),
     ...(requires.length === 0 ? [] : [`requires: [${requires.map(quote).join(", ")}]`]),
@@ -29,8 +30,9 @@ function optionEntries({ operation, idempotency, deprecated }: MethodModel, name
   ];
 }
 
-function patternCode(pattern: Pattern): string {
-  return pattern.case === "event"
-    ? `{ case: "event", topic: ${quote(pattern.topic)} }`
-    : `{ case: ${quote(pattern.case)} }`;
+function patternEntry(pattern: Pattern): string {
+  if (pattern.case !== "event") return `pattern: { case: ${quote(pattern.case)} }`;
+  const fields = topicProperties(pattern.topic).map(quote).join(", ");
+  const entries = [`case: "event"`, `topic: ${quote(pattern.topic)}`, `fields: [${fields}]`];
+  return wrapObject(entries, "        ", "pattern: ").trim().slice(0, -1);
 }

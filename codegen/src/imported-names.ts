@@ -2,22 +2,20 @@ import type { DescMessage } from "@bufbuild/protobuf";
 import { messagesPath } from "./messages.ts";
 import type { ServiceModel } from "./model.ts";
 import { NameScope, quote, typeName } from "./names.ts";
+import { interfaceNames, methodsOf } from "./pattern-types.ts";
 import type { PluginOptions, Specifiers } from "./plugin-options.ts";
 import { sharedGoogleFiles } from "./shared-google.ts";
 import { wrapImport } from "./wrap.ts";
 
-/** The types that generated code takes from the runtime, in the order of their import. */
-const runtimeTypes = [
-  "CallOptions",
-  "Contract",
-  "MessageInit",
-  "OperationContext",
-  "RequestStream",
-  "ResponseStream",
-] as const;
+/** The types that generated code takes from the runtime: those that any service may need, then those of a pattern. */
+const runtimeTypes = {
+  call: ["CallOptions", "Contract", "MessageInit", "OperationContext", "RequestStream", "ResponseStream"],
+  event: ["EventFilter", "EventInfo", "SubscribeOptions", "Subscription"],
+  pipeline: ["BatchOptions", "JobBatch", "JobContext", "JobSource", "ResultContext"],
+} as const;
 
 /** One of them. */
-export type RuntimeType = (typeof runtimeTypes)[number];
+export type RuntimeType = (typeof runtimeTypes)[keyof typeof runtimeTypes][number];
 
 /** The names under which a file knows what it imports. Asking for a name makes the file import it. */
 export interface NamesInUse {
@@ -30,18 +28,22 @@ export class ImportedNames implements NamesInUse {
   readonly #scope = new NameScope();
   readonly #specifiers: Specifiers;
   readonly #google: PluginOptions["google"];
-  readonly #runtime = new Map<string, string>();
-  readonly #used = new Set<string>();
+  readonly #runtime = new Map<RuntimeType, string>();
+  readonly #used = new Set<RuntimeType>();
   readonly #messages = new Map<string, { specifier: string; exported: string; local: string }>();
 
   constructor(services: readonly ServiceModel[], specifiers: Specifiers, options: PluginOptions) {
     this.#specifiers = specifiers;
     this.#google = options.google;
     // What the file exports comes first and keeps its name; what is imported gives way.
-    for (const { localName } of services)
-      for (const suffix of ["", "Client", "Handler"]) this.#scope.claim(`${localName}${suffix}`);
+    for (const service of services)
+      for (const name of [service.localName, ...interfaceNames(service)]) this.#scope.claim(name);
     for (const name of ["Promise", "AsyncIterable", "Iterable"]) this.#scope.claim(name);
-    for (const name of runtimeTypes) this.#runtime.set(name, this.#scope.claim(name));
+    for (const pattern of ["call", "event", "pipeline"] as const) {
+      // The names of a pattern's types are left to the messages of files that do not have it.
+      if (pattern !== "call" && !services.some((service) => methodsOf(service, pattern).length > 0)) continue;
+      for (const name of runtimeTypes[pattern]) this.#runtime.set(name, this.#scope.claim(name));
+    }
   }
 
   runtime(name: RuntimeType): string {
@@ -62,9 +64,7 @@ export class ImportedNames implements NamesInUse {
   }
 
   imports(): string {
-    const types = runtimeTypes
-      .filter((name) => this.#used.has(name))
-      .map((name) => renamed(name, this.#runtime.get(name) ?? name));
+    const types = [...this.#used].sort().map((name) => renamed(name, this.#runtime.get(name) ?? name));
     const modules = new Map<string, string[]>();
     for (const { specifier, exported, local } of this.#messages.values()) {
       modules.set(specifier, [...(modules.get(specifier) ?? []), renamed(exported, local)]);

@@ -1,55 +1,35 @@
-import type { MethodModel, ServiceModel } from "./model.ts";
 import { docBlock } from "./doc-comment.ts";
 import type { NamesInUse } from "./imported-names.ts";
-import { quote } from "./names.ts";
-import { wrapSignature } from "./wrap.ts";
+import { interfaceCode, methodCode, type Signature } from "./interface-code.ts";
+import type { MethodModel, ServiceModel } from "./model.ts";
 
 /** What a client of the service can call. */
 export function clientInterface(service: ServiceModel, names: NamesInUse): string {
   const doc = service.comment.length > 0 ? service.comment : [`What a client of ${service.typeName} can call.`];
-  const members = service.methods.map((method) => member(method, names, clientSignature));
-  return interfaceCode(`${service.localName}Client`, docBlock(doc, service.deprecated), members);
+  const code = members(service, names, clientSignature);
+  return interfaceCode(`${service.localName}Client`, docBlock(doc, service.deprecated), code);
 }
 
 /** What a server of the service implements. */
 export function handlerInterface(service: ServiceModel, names: NamesInUse): string {
   const first = `What a server of ${service.typeName} implements.`;
   const doc = service.comment.length > 0 ? [first, "", ...service.comment] : [first];
-  const members = service.methods.map((method) => member(method, names, handlerSignature));
-  return interfaceCode(`${service.localName}Handler`, docBlock(doc, service.deprecated), members);
+  const code = members(service, names, handlerSignature);
+  return interfaceCode(`${service.localName}Handler`, docBlock(doc, service.deprecated), code);
 }
 
-function interfaceCode(name: string, doc: string, members: readonly string[]): string {
-  if (members.length === 0)
-    return `${doc}\n// eslint-disable-next-line @typescript-eslint/no-empty-object-type\nexport interface ${name} {}`;
-  // An empty line sets off members that have a comment, and those that follow one.
-  const spaced = members.map((text, index) => {
-    const before = members[index - 1];
-    return before !== undefined && (text.includes("\n") || before.includes("\n")) ? `\n${text}` : text;
-  });
-  return `${doc}\nexport interface ${name} {\n${spaced.join("\n")}\n}`;
-}
-
-/** The parameters and the result of a method. */
-interface Signature {
-  readonly parameters: readonly string[];
-  /** The members of the union that the method returns. */
-  readonly returns: readonly string[];
-}
-
-function member(
-  method: MethodModel,
+/** The methods that are calls. Events and pipelines have interfaces of their own. */
+function members(
+  service: ServiceModel,
   names: NamesInUse,
   signature: (method: MethodModel, names: NamesInUse) => Signature,
-): string {
-  const { pattern } = method.operation;
-  if (pattern.case === "event") return `  // ${method.localName} is an event on the topic ${quote(pattern.topic)}.`;
-  if (pattern.case === "pipeline" || pattern.case === "ticket") return `  // ${method.localName} is a ${pattern.case}.`;
-  const { parameters, returns } = signature(method, names);
-  const code = wrapSignature(method.localName, parameters, returns);
-  return method.comment.length > 0 || method.deprecated
-    ? `${docBlock(method.comment, method.deprecated, "  ")}\n${code}`
-    : code;
+): string[] {
+  return service.methods.flatMap((method) => {
+    const pattern = method.operation.pattern.case;
+    if (pattern === "event" || pattern === "pipeline") return [];
+    if (pattern === "ticket") return [`  // ${method.localName} is a ticket.`];
+    return [methodCode(method, signature(method, names))];
+  });
 }
 
 function clientSignature(method: MethodModel, names: NamesInUse): Signature {

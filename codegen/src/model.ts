@@ -19,7 +19,7 @@ export interface MethodModel {
 /** One service. */
 export interface ServiceModel {
   readonly typeName: string;
-  /** The name of the constant, and with `Client` and `Handler` of the interfaces. */
+  /** The name of the constant, and what the names of the interfaces begin with. */
   readonly localName: string;
   readonly methods: readonly MethodModel[];
   readonly callback: string | undefined;

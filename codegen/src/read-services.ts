@@ -4,17 +4,18 @@ import type { Problem } from "./codegen-error.ts";
 import { commonGlobals, isIdentifier, lifecycleNames, methodName, reservedWords, unsafeMethodNames } from "./names.ts";
 import type { MethodModel, ServiceModel } from "./model.ts";
 import { operationPath, readCallback, readOperation, type Reading } from "./operation-options.ts";
+import { checkMethods, checkServices, renameHint } from "./service-checks.ts";
 import { field, SourceInfo, type Path } from "./source-info.ts";
 
 /** Reads the services of a file. What is wrong with them is added to `problems`; the model is then of no use. */
 export function readServices(file: DescFile, registry: FileRegistry, problems: Problem[]): ServiceModel[] {
   const source = new SourceInfo(file.proto);
-  return file.services.map((service, index) => {
+  const services = file.services.map((service, index) => {
     const path = [field.file.service, index];
     const methods = service.methods.map((method, n) =>
       readMethod(method, [...path, field.service.method, n], { registry, source, problems }),
     );
-    problems.push(...sameNames(methods, source, path));
+    problems.push(...checkMethods(methods, source, path));
     return {
       typeName: service.typeName,
       localName: serviceName(service),
@@ -24,6 +25,8 @@ export function readServices(file: DescFile, registry: FileRegistry, problems: P
       comment: source.comment(path),
     };
   });
+  problems.push(...checkServices(services, source));
+  return services;
 }
 
 function serviceName({ name }: DescService): string {
@@ -58,8 +61,6 @@ const idempotencies = {
   [MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS]: "no_side_effects",
 } as const;
 
-const renameHint = 'rename the method, or add `option (zerobind.v1.operation) = { local_name: "…" }`';
-
 /** The method's property on clients and handlers: `local_name`, or the name in lowerCamelCase. */
 function localName(method: DescMethod, wanted: string, path: Path, { source, problems }: Reading): string {
   const problem = (message: string): void => {
@@ -86,18 +87,4 @@ function localName(method: DescMethod, wanted: string, path: Path, { source, pro
     );
   }
   return wanted;
-}
-
-function sameNames(methods: readonly MethodModel[], source: SourceInfo, service: Path): Problem[] {
-  const first = new Map<string, MethodModel>();
-  return methods.flatMap((method, index) => {
-    const other = first.get(method.localName);
-    if (other === undefined) {
-      first.set(method.localName, method);
-      return [];
-    }
-    const path = [...service, field.service.method, index];
-    const message = `the methods ${other.name} and ${method.name} are both \`${method.localName}\` in generated code; ${renameHint}.`;
-    return [source.problem(message, [...path, field.name], path)];
-  });
 }

@@ -6,9 +6,12 @@ import { clientInterface, handlerInterface } from "./interfaces.ts";
 import type { GeneratedFile } from "./messages.ts";
 import type { ServiceModel } from "./model.ts";
 import { quote } from "./names.ts";
+import { patternInterfaces } from "./pattern-interfaces.ts";
+import { patternTypesOf } from "./pattern-types.ts";
 import { Specifiers, type PluginOptions } from "./plugin-options.ts";
+import { wrapTypeArguments } from "./wrap.ts";
 
-/** Generates `x.rpc.ts`: two interfaces and one constant for each service of the file. */
+/** Generates `x.rpc.ts`: a constant and interfaces for each service of the file. */
 export function generateRpcFile(
   file: DescFile,
   services: readonly ServiceModel[],
@@ -26,15 +29,21 @@ function serviceCode(service: ServiceModel, names: NamesInUse): string {
   return [
     clientInterface(service, names),
     handlerInterface(service, names),
+    ...patternInterfaces(service, names),
     `${contract}\n${constant(service, names)}`,
   ].join("\n\n");
 }
 
 function constant(service: ServiceModel, names: NamesInUse): string {
-  const type = `${names.runtime("Contract")}<${service.localName}Client, ${service.localName}Handler>`;
+  const patterns = patternTypesOf(service).map(({ member, suffix }) => `${member}: ${service.localName}${suffix}`);
+  const type = wrapTypeArguments(
+    `export const ${service.localName}: ${names.runtime("Contract")}`,
+    [`${service.localName}Client`, `${service.localName}Handler`],
+    patterns,
+  );
   const methods = service.methods.map((method) => descriptorEntry(method, names));
   return [
-    `export const ${service.localName}: ${type} = {`,
+    `${type} = {`,
     `  typeName: ${quote(service.typeName)},`,
     ...(methods.length === 0 ? ["  methods: [],"] : ["  methods: [", ...methods, "  ],"]),
     ...(service.callback === undefined ? [] : [`  callback: ${quote(service.callback)},`]),

@@ -29,3 +29,14 @@ export function wrapObject(entries: readonly string[], indent: string, before = 
   if (flat.length <= width && !flat.includes("\n")) return flat;
   return [`${indent}${before}{`, ...entries.map((entry) => `${indent}  ${entry},`), `${indent}},`].join("\n");
 }
+
+/** The start of a constant with the type arguments of its type, the last of them an object type if it has members. */
+export function wrapTypeArguments(before: string, types: readonly string[], members: readonly string[]): string {
+  const object = members.length === 0 ? [] : [`{ ${members.join("; ")} }`];
+  const flat = `${before}<${[...types, ...object].join(", ")}>`;
+  if (`${flat} = {`.length <= width) return flat;
+  const last = object.map((text) =>
+    text.length + 2 <= width ? text : ["{", ...members.map((member) => `    ${member};`), "  }"].join("\n"),
+  );
+  return `${before}<\n${[...types, ...last].map((type) => `  ${type}`).join(",\n")}\n>`;
+}

@@ -5,7 +5,7 @@ const head = `syntax = "proto3";
 package p;
 import "google/protobuf/empty.proto";
 import "zerobind/v1/options.proto";
-message M { string s = 1; repeated string many = 2; M nested = 3; bytes b = 4; map<string, string> map = 5; }
+message M { string s = 1; repeated string many = 2; M nested = 3; bytes b = 4; map<string, string> map = 5; oneof o { string one = 6; } }
 `;
 
 /** A proto whose service starts in line 6, with the method in line 7. */
@@ -137,10 +137,10 @@ const cases: [string, Record<string, string>, string[]][] = [
     ["{s", 'the braces of the topic "{s" do not match; write {field} around the name of a field.'],
     ["s}", 'the braces of the topic "s}" do not match; write {field} around the name of a field.'],
     ["{{s}}", 'the braces of the topic "{{s}}" do not match; write {field} around the name of a field.'],
-    ["{}", 'the topic "{}" names the field "", which p.M does not have; its fields are: s, many, nested, b, map.'],
+    ["{}", 'the topic "{}" names the field "", which p.M does not have; its fields are: s, many, nested, b, map, one.'],
     [
       "a.{x}",
-      'the topic "a.{x}" names the field "x", which p.M does not have; its fields are: s, many, nested, b, map.',
+      'the topic "a.{x}" names the field "x", which p.M does not have; its fields are: s, many, nested, b, map, one.',
     ],
     ["{many}", 'the topic "{many}" names the field "many", which has many values; a topic needs one.'],
     ["{map}", 'the topic "{map}" names the field "map", which has many values; a topic needs one.'],
@@ -152,11 +152,48 @@ const cases: [string, Record<string, string>, string[]][] = [
       "{b}",
       'the topic "{b}" names the field "b", which is bytes; a topic needs a string, a number, a bool or an enum.',
     ],
+    [
+      "{one}",
+      'the topic "{one}" names the field "one", which is in the oneof o and may not be there; take it out of it.',
+    ],
+    ["a b", 'the topic "a b" has a space or a control character in it; part words by dots, as in "price.{symbol}".'],
+    [
+      "\\000a",
+      'the topic "\\u0000a" has a space or a control character in it; part words by dots, as in "price.{symbol}".',
+    ],
+    [
+      "a\\177{s}",
+      'the topic "a\u007f{s}" has a space or a control character in it; part words by dots, as in "price.{symbol}".',
+    ],
   ].map(([topic, message]): [string, Record<string, string>, string[]] => [
     `the topic ${topic}`,
     operation(`event: { topic: "${topic}" }`, oneWay),
     [`a.proto:7:54: S.Do: ${message}`],
   ]),
+  [
+    "events of one topic",
+    method(
+      ["A", "B", "C"]
+        .map((name, index) => {
+          const topic = ["x.{s}.y", "x.{n}.y", "x.{s}"][index];
+          return `rpc ${name}(N) returns (google.protobuf.Empty) { option (zerobind.v1.operation) = { event: { topic: "${topic}" } }; }`;
+        })
+        .concat("}\nmessage N { string s = 1; string n = 2;")
+        .join("\n  "),
+    ),
+    [
+      "a.proto:8:53: the events A and B can have the same topic, so that subscribers could not tell them apart; begin each topic with another word.",
+    ],
+  ],
+  [
+    "services whose interfaces have one name",
+    method(
+      `rpc E(M) returns (google.protobuf.Empty) { option (zerobind.v1.operation) = { event: { topic: "t" } }; }\n}\nservice SEvent {`,
+    ),
+    [
+      "a.proto:9:9: the services S and SEvent would both have an interface SEventHandler in generated code; rename one of them.",
+    ],
+  ],
   [
     "a timeout of nothing",
     operation("timeout: {}"),

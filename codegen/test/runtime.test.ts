@@ -5,7 +5,7 @@ import * as legacy from "./golden/gen/legacy/legacy.pb.ts";
 import * as legacyContract from "./golden/gen/legacy/legacy.rpc.ts";
 import * as messages from "./golden/gen/names/v1/names.pb.ts";
 import * as names from "./golden/gen/names/v1/names.rpc.ts";
-import { Patterns } from "./golden/gen/patterns/v1/patterns.rpc.ts";
+import { Feed, Patterns } from "./golden/gen/patterns/v1/patterns.rpc.ts";
 
 /** What is left of a message after it was written and read. */
 function again<T>(type: { encode(value: T): { finish(): Uint8Array }; decode(bytes: Uint8Array): T }, value: T): T {
@@ -106,9 +106,22 @@ test("options come with the contract", () => {
   ]);
   expect(rest.map((options) => options?.pattern)).toEqual([
     { case: "one_way" },
-    { case: "event", topic: "price.{symbol}.{number}" },
+    { case: "event", topic: "price.{symbol}.{number}", fields: ["symbol", "number"] },
     { case: "pipeline" },
     { case: "ticket" },
     undefined,
   ]);
+});
+
+test("the fields of a topic are properties of the message", () => {
+  expect(Feed.methods.map(({ options }) => options?.pattern)).toEqual([
+    {
+      case: "event",
+      topic: "shipped.{weight_grams}.{kind}.{EXPRESS}.{note}.{kind}",
+      fields: ["weightGrams", "kind", "EXPRESS", "note", "kind"],
+    },
+    { case: "event", topic: "all", fields: [] },
+    { case: "event", topic: "käse", fields: [] },
+  ]);
+  expect(Feed.methods.map(({ localName }) => localName)).toEqual(["shipped", "thenAll", "toString$"]);
 });

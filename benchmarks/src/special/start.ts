@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import { Child, clientChild, Pair } from "../children.ts";
 import type { Figures } from "../figures.ts";
 import { subjects as known } from "../subjects.ts";
+import { attempt } from "../rounds.ts";
 import type { Run } from "../rounds.ts";
 
 const processes = 10;
@@ -11,10 +12,13 @@ const processes = 10;
 const folder = dirname(import.meta.dirname);
 
 /** How long fresh processes take: to import the library, and, for each subject, until a first reply has come. */
-export async function measureStart({ figures, effort, subjects }: Run): Promise<void> {
+export async function measureStart({ figures, effort, subjects, failures }: Run): Promise<void> {
   if (subjects.includes("zerobind")) await measureImports(figures);
   if (effort.quick) return;
-  for (const subject of subjects.filter((name) => known[name]?.load)) await measureFirstReplies(figures, subject);
+  for (const subject of subjects.filter((name) => known[name]?.load)) {
+    const failure = await attempt(() => measureFirstReplies(figures, subject));
+    if (failure !== undefined) failures.push(`start, ${subject}: ${failure}`);
+  }
 }
 
 async function measureImports(figures: Figures): Promise<void> {

@@ -7,20 +7,24 @@ import { clientExtras, serveExtras } from "./zerobind-extras.ts";
 /** A whole run is one stream, whatever its length. */
 const noTimeout = { timeoutMs: Infinity };
 
+/** A host that answers all kinds of calls with what it gets. */
+export function hostOf(): ServiceHost {
+  return new ServiceHost().serve(Echo, {
+    call: (request) => request,
+    download: (request) => repeat(request, request.number),
+    async upload(requests) {
+      let number = 0;
+      for await (const _ of requests) number += 1;
+      return { number };
+    },
+    chat: (requests) => requests,
+  });
+}
+
 /** Generated stubs and handlers, all defaults on: deadlines, credit, limits. */
 export const subject: Subject = {
   async serve() {
-    const host = new ServiceHost();
-    host.serve(Echo, {
-      call: (request) => request,
-      download: (request) => repeat(request, request.number),
-      async upload(requests) {
-        let number = 0;
-        for await (const _ of requests) number += 1;
-        return { number };
-      },
-      chat: (requests) => requests,
-    });
+    const host = hostOf();
     const extras = serveExtras(host);
     await host.open("tcp://127.0.0.1:*");
     return { address: host.address, extras };

@@ -26,6 +26,11 @@ export interface MessageType<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromPartial(init: MessageInit<T>): T;
+  /**
+   * The value of a field as it stands in topics, for types whose values are not as ts-proto makes them: enums are
+   * numbers, and what is left out has its default. Without it the field of the message stands in the topic as it is.
+   */
+  topicValue?(message: T, field: string): string | number | bigint | boolean;
 }
 
 /** A message type whose values are not known here; only generated descriptors and the codec meet it. */
@@ -37,7 +42,14 @@ export type MethodKind = "unary" | "server_stream" | "client_stream" | "bidi_str
 
 /** The ZeroMQ pattern a method follows. `call` is answered; see `zerobind/v1/options.proto` for the others. */
 export type OperationPattern =
-  { readonly case: "call" | "one_way" | "pipeline" | "ticket" } | { readonly case: "event"; readonly topic: string };
+  | { readonly case: "call" | "one_way" | "pipeline" | "ticket" }
+  | {
+      readonly case: "event";
+      /** As in the proto: `price.{symbol}`. */
+      readonly topic: string;
+      /** The properties of the message that fill the braces, in their order: `["symbol"]`. */
+      readonly fields: readonly string[];
+    };
 
 /** What the proto says of a method in `option (zerobind.v1.operation)` and in the standard options. */
 export interface OperationOptions {
@@ -66,20 +78,23 @@ export interface MethodDescriptor {
   readonly options?: OperationOptions;
 }
 
-/** Carries the client's and the handler's type of a contract; it has no value at run time. */
+/** Carries the types of a contract's clients, handlers and patterns; it has no value at run time. */
 declare const contractTypes: unique symbol;
 
 /**
  * A service of a `.proto` file: one constant that a client is made from and a handler is served by.
  * It is plain data, made by the code generator or by `loadContract`, and never changes.
+ *
+ * `Patterns` has the types for its events (`publisher`, `subscriber`, `eventHandler`) and its pipelines (`ventilator`,
+ * `worker`, `sink`), if it has such methods.
  */
-export interface Contract<Client = unknown, Handler = unknown> {
+export interface Contract<Client = unknown, Handler = unknown, Patterns = unknown> {
   /** Full name, for example `examples.greeter.v1.Greeter`. */
   readonly typeName: string;
   readonly methods: readonly MethodDescriptor[];
   /** Full name of the service that the server calls back, if there is one. */
   readonly callback?: string;
-  readonly [contractTypes]?: { readonly client: Client; readonly handler: Handler };
+  readonly [contractTypes]?: { readonly client: Client; readonly handler: Handler; readonly patterns: Patterns };
 }
 
 /** The client interface of a contract. */
@@ -87,6 +102,28 @@ export type ClientOf<C> = C extends Contract<infer Client> ? Client : never;
 
 /** The handler interface of a contract. */
 export type HandlerOf<C> = C extends Contract<infer _Client, infer Handler> ? Handler : never;
+
+/** What publishes the events of a contract. */
+export type PublisherOf<C> = PatternOf<C, "publisher">;
+
+/** What subscribes to the events of a contract. */
+export type SubscriberOf<C> = PatternOf<C, "subscriber">;
+
+/** What takes the events of a contract as they come. */
+export type EventHandlerOf<C> = PatternOf<C, "eventHandler">;
+
+/** What gives out the jobs of a contract's pipelines. */
+export type VentilatorOf<C> = PatternOf<C, "ventilator">;
+
+/** What does the jobs of a contract's pipelines. */
+export type WorkerOf<C> = PatternOf<C, "worker">;
+
+/** What takes the results of a contract's pipelines. */
+export type SinkOf<C> = PatternOf<C, "sink">;
+
+/** `never` for a contract without such methods. */
+type PatternOf<C, Name extends string> =
+  C extends Contract<unknown, unknown, infer Patterns> ? (Name extends keyof Patterns ? Patterns[Name] : never) : never;
 
 /** `package.Service/Method`, the name of a method on the wire. */
 export function methodPath(contract: Contract, method: MethodDescriptor): string {

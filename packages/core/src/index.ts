@@ -32,6 +32,7 @@ export type {
   AnyMessageType,
   ClientOf,
   Contract,
+  EventHandlerOf,
   HandlerOf,
   MessageInit,
   MessageType,
@@ -39,8 +40,33 @@ export type {
   MethodKind,
   OperationOptions,
   OperationPattern,
+  PublisherOf,
+  SinkOf,
+  SubscriberOf,
+  VentilatorOf,
+  WorkerOf,
 } from "./contract.ts";
 export { methodPath } from "./contract.ts";
+export { Prefix, startsWith } from "./event-types.ts";
+export type {
+  EventEntry,
+  EventFilter,
+  EventInfo,
+  Replay,
+  SubscribeOptions,
+  Subscription,
+  SubscriptionCounts,
+} from "./event-types.ts";
+export type {
+  BatchOptions,
+  BatchProgress,
+  BatchReport,
+  DeadLetter,
+  JobBatch,
+  JobContext,
+  JobSource,
+  ResultContext,
+} from "./pipeline-types.ts";
 export { Binding, Exchange, RequestChannel, binding } from "./exchange.ts";
 export type { ExchangeOptions } from "./exchange.ts";
 export { ReplyChannel, RequestContext } from "./reply-channel.ts";

@@ -8,8 +8,10 @@ export { loadContract } from "./dynamic/load-contract.ts";
 export type { LoadContractOptions } from "./dynamic/load-contract.ts";
 export type {
   DynamicClient,
+  DynamicFilter,
   DynamicHandler,
   DynamicMethod,
+  DynamicPatterns,
   DynamicReply,
   DynamicRequest,
   JsonObject,

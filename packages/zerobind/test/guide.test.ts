@@ -7,50 +7,66 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 
 const root = join(import.meta.dirname, "../../..");
-const guide = readFileSync(join(root, "docs/guide.md"), "utf8");
 const readme = readFileSync(join(root, "README.md"), "utf8");
 
-/** The programs of the guide: where each belongs, its text, and what it prints. */
-const programs = [...guide.matchAll(/^```ts\n(\/\/ (\S+)\n.*?)^```\n\n```text\n(.*?)^```$/gms)].map(
-  ([, text = "", path = "", printed = ""]) => ({ path, text, printed }),
-);
+/** Documents whose examples are whole programs, each with a contract of its own. */
+const documents = ["guide.md", "from-wcf.md"];
 
-let project = "";
-let compiled = "";
+/** A project in a folder of its own, with what a document tells its reader to put there. */
+class Project implements Disposable {
+  readonly folder: string = mkdtempSync(join(tmpdir(), "zerobind-guide-"));
 
-function put(path: string, text: string): void {
-  mkdirSync(dirname(join(project, path)), { recursive: true });
-  writeFileSync(join(project, path), text);
+  put(path: string, text: string): void {
+    mkdirSync(dirname(join(this.folder, path)), { recursive: true });
+    writeFileSync(join(this.folder, path), text);
+  }
+
+  link(name: string, target: string): void {
+    const path = join(this.folder, "node_modules", name);
+    mkdirSync(dirname(path), { recursive: true });
+    symlinkSync(target, path);
+  }
+
+  /** Starts a program in the folder; gives what it prints. */
+  async run(...args: string[]): Promise<string> {
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: this.folder, timeout: 60_000 });
+    return stdout;
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
 }
 
-/** Starts a program in the folder of the project; gives what it prints. */
-async function run(...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: project, timeout: 60_000 });
-  return stdout;
-}
-
-beforeAll(async () => {
-  project = mkdtempSync(join(tmpdir(), "zerobind-guide-"));
-  mkdirSync(join(project, "node_modules/@types"), { recursive: true });
-  symlinkSync(join(root, "packages/zerobind"), join(project, "node_modules/zerobind"));
-  const nodeTypes = createRequire(join(root, "package.json")).resolve("@types/node/package.json");
-  symlinkSync(dirname(nodeTypes), join(project, "node_modules/@types/node"));
-  put("package.json", '{ "type": "module" }');
-  const [, proto = "", path = ""] = /^```proto\n(\/\/ (\S+)\n.*?)^```$/ms.exec(guide) ?? [];
-  put(path, proto);
-  put("tsconfig.json", /^```jsonc\n(.*?)^```$/ms.exec(readme)?.[1] ?? "");
-  for (const program of programs) put(program.path, program.text);
-  await run(join(root, "packages/zerobind/bin/zerobind.js"), "generate", "protos", "--out", "src/gen");
-  compiled = await run(join(root, "node_modules/@typescript/native/bin/tsc")).catch(
-    (error: unknown) => (error as { stdout: string }).stdout,
+describe.each(documents)("%s", (name) => {
+  const text = readFileSync(join(root, "docs", name), "utf8");
+  /** Where each program belongs, its text, and what it prints. */
+  const programs = [...text.matchAll(/^```ts\n(\/\/ (\S+)\n.*?)^```\n\n```text\n(.*?)^```$/gms)].map(
+    ([, program = "", path = "", printed = ""]) => ({ path, program, printed }),
   );
-}, 60_000);
+  let project: Project;
+  let compiled = "";
 
-afterAll(() => rmSync(project, { recursive: true, force: true }));
+  beforeAll(async () => {
+    project = new Project();
+    project.link("zerobind", join(root, "packages/zerobind"));
+    const nodeTypes = createRequire(join(root, "package.json")).resolve("@types/node/package.json");
+    project.link("@types/node", dirname(nodeTypes));
+    project.put("package.json", '{ "type": "module" }');
+    for (const [, proto = "", path = ""] of text.matchAll(/^```proto\n(\/\/ (\S+)\n.*?)^```$/gms))
+      project.put(path, proto);
+    project.put("tsconfig.json", /^```jsonc\n(.*?)^```$/ms.exec(readme)?.[1] ?? "");
+    for (const { path, program } of programs) project.put(path, program);
+    await project.run(join(root, "packages/zerobind/bin/zerobind.js"), "generate", "protos", "--out", "src/gen");
+    compiled = await project
+      .run(join(root, "node_modules/@typescript/native/bin/tsc"))
+      .catch((error: unknown) => (error as { stdout: string }).stdout);
+  }, 60_000);
 
-describe("the guide", () => {
+  afterAll(() => project[Symbol.dispose]());
+
   test("has only whole programs, each with what it prints", () => {
-    expect(programs.length).toBe(guide.split("```ts\n").length - 1);
+    expect(programs.length).toBe(text.split("```ts\n").length - 1);
     expect(new Set(programs.map(({ path }) => path)).size).toBe(programs.length);
   });
 
@@ -58,7 +74,7 @@ describe("the guide", () => {
     expect(compiled).toBe("");
   });
 
-  test.each(programs)("$path prints what the guide says", async ({ path, printed }) => {
-    expect(await run(path.replace(/^src/, "dist").replace(/ts$/, "js"))).toBe(printed);
+  test.each(programs)("$path prints what the page says", async ({ path, printed }) => {
+    expect(await project.run(path.replace(/^src/, "dist").replace(/ts$/, "js"))).toBe(printed);
   });
 });

@@ -1,6 +1,6 @@
 import type { Contract } from "@zerobind/core";
 import type { LoadOptions } from "./proto-types.ts";
-import type { DynamicClient, DynamicHandler } from "./types.ts";
+import type { DynamicClient, DynamicHandler, DynamicPatterns } from "./types.ts";
 
 /** How `loadContract` reads `.proto` files. */
 export type LoadContractOptions = LoadOptions;
@@ -18,15 +18,20 @@ export type LoadContractOptions = LoadOptions;
  * Rejects with an Error that tells file and line: for files that are missing or do not parse, and for a service that is
  * not in them. A message that does not fit its type fails its call with INTERNAL, and the name of the field.
  *
- * Whoever knows the methods may say so: `loadContract<GreeterClient, GreeterHandler>(…)`; nothing checks it.
+ * Its events and pipelines are those of the `.proto`, too. Whoever knows the methods may say so:
+ * `loadContract<GreeterClient, GreeterHandler>(…)`; nothing checks it.
  */
-export async function loadContract<Client = DynamicClient, Handler extends object = DynamicHandler>(
+export async function loadContract<
+  Client = DynamicClient,
+  Handler extends object = DynamicHandler,
+  Patterns = DynamicPatterns,
+>(
   protoFiles: string | readonly string[],
   serviceName: string,
   options: LoadContractOptions = {},
-): Promise<Contract<Client, Handler>> {
+): Promise<Contract<Client, Handler, Patterns>> {
   // Parser and JSON codec are for those who ask for them.
   const { ProtoTypes } = await import("./proto-types.ts");
   const types = await ProtoTypes.load(protoFiles, options);
-  return types.contract(serviceName) as Contract as Contract<Client, Handler>;
+  return types.contract(serviceName) as Contract as Contract<Client, Handler, Patterns>;
 }

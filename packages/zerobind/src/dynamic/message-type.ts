@@ -51,6 +51,18 @@ export class JsonMessageType implements MessageType<JsonObject> {
     return init as JsonObject;
   }
 
+  /** As it stands in topics; see `MessageType`. */
+  topicValue(message: JsonObject, field: string): string | number | bigint | boolean {
+    const found = this.#type.fieldsArray.find(({ jsonName }) => jsonName === field);
+    const names = found === undefined ? [] : [found.jsonName, found.name];
+    const name = names.find((each) => Object.hasOwn(message, each));
+    const json = name === undefined ? {} : { [name]: message[name]! };
+    const parsed = readJson(this.#type, () => protojson.fromJson(this.#type, json));
+    const value: unknown = (parsed as unknown as Record<string, unknown>)[found?.name ?? field] ?? found?.typeDefault;
+    // 64-bit integers are objects of the parser.
+    return typeof value === "number" || typeof value === "boolean" ? value : String(value);
+  }
+
   /** Reads JSON text as a message, and throws Error with what is wrong with it, duplicate keys included. */
   parse(text: string): JsonObject {
     readJson(this.#type, () => protojson.fromJsonString(this.#type, text));

@@ -1,5 +1,6 @@
 import type { AnyMessageType, OperationOptions, OperationPattern } from "@zerobind/core";
-import type protobuf from "protobufjs";
+import { checkTopicText, topicFields } from "@zerobind/codegen/parts";
+import protobuf from "protobufjs";
 import { isLocalName, localNameOf } from "./local-name.ts";
 import { problemAt } from "./proto-error.ts";
 import { bare } from "./proto-root.ts";
@@ -28,7 +29,7 @@ export function readMethodOptions(
   const localName = text(operation["local_name"]);
   if (localName !== "" && !isLocalName(localName))
     throw problem(`local_name "${localName}" is no name that a client or handler can have`);
-  const pattern = patternOf(operation);
+  const pattern = patternOf(operation, method, problem);
   if (pattern !== undefined && (method.requestStream || method.responseStream))
     throw problem(`${pattern.case} is for methods that do not stream`);
   const timeoutMs = timeoutOf(operation);
@@ -79,11 +80,43 @@ function optionOf(object: protobuf.ReflectionObject, wanted: string): Parsed {
   return undefined;
 }
 
-function patternOf(operation: ParsedObject): OperationPattern | undefined {
+function patternOf(
+  operation: ParsedObject,
+  method: protobuf.Method,
+  problem: (what: string) => Error,
+): OperationPattern | undefined {
   for (const name of ["one_way", "pipeline", "ticket"] as const)
     if (operation[name] !== undefined) return { case: name };
   if (operation["event"] === undefined) return undefined;
-  return { case: "event", topic: text(objectIn(operation["event"])["topic"]) };
+  const topic = text(objectIn(operation["event"])["topic"]);
+  const wrong = checkTopicText(topic);
+  if (wrong !== undefined) throw problem(wrong);
+  return {
+    case: "event",
+    topic,
+    fields: topicFields(topic).map((name) => topicProperty(method, topic, name, problem)),
+  };
+}
+
+/** The property that a field in a topic has in JSON. */
+function topicProperty(
+  { resolvedRequestType: type }: protobuf.Method,
+  topic: string,
+  name: string,
+  problem: (what: string) => Error,
+): string {
+  const where = `the topic ${JSON.stringify(topic)} names the field "${name}", which`;
+  const found = type?.fieldsArray.find((field) => field.name === name);
+  if (found === undefined) throw problem(`${where} ${bare(type?.fullName ?? "")} does not have`);
+  const plain = found.resolvedType === null || found.resolvedType instanceof protobuf.Enum;
+  if (!plain || found.type === "bytes" || found.repeated || found.map || (found.partOf && !isOptional(found)))
+    throw problem(`${where} is no single string, number, bool or enum of its own`);
+  return found.jsonName;
+}
+
+/** Whether a field is `optional`, which the parser says by a oneof of its own. */
+function isOptional({ partOf }: protobuf.Field): boolean {
+  return partOf?.isProto3Optional ?? false;
 }
 
 function timeoutOf({ timeout }: ParsedObject): number | undefined {

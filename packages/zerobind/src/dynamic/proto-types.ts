@@ -1,8 +1,9 @@
 import type { MethodDescriptor, MethodKind } from "@zerobind/core";
+import { topicShape } from "@zerobind/codegen/parts";
 import protobuf from "protobufjs";
 import { JsonMessageType } from "./message-type.ts";
 import { callbackOf, readMethodOptions } from "./operation-options.ts";
-import { ProtoError, suggestion } from "./proto-error.ts";
+import { ProtoError, problemAt, suggestion } from "./proto-error.ts";
 import { bare, loadRoot, servicesOf } from "./proto-root.ts";
 import type { DynamicContract } from "./types.ts";
 
@@ -54,9 +55,11 @@ export class ProtoTypes {
     const service = this.#service(bare(serviceName));
     const taken = new Set<string>();
     const callback = callbackOf(service);
+    const methods = service.methodsArray.map((method) => this.#method(method, taken));
+    checkTopics(service, methods);
     return {
       typeName: bare(service.fullName),
-      methods: service.methodsArray.map((method) => this.#method(method, taken)),
+      methods,
       ...(callback !== undefined && { callback }),
     };
   }
@@ -96,6 +99,23 @@ export class ProtoTypes {
     const made = new JsonMessageType(type, this.#emitDefaults);
     this.#types.set(type, made);
     return made;
+  }
+}
+
+/** Subscribers tell the events of a service apart by their topics. */
+function checkTopics({ filename, fullName }: protobuf.Service, methods: readonly MethodDescriptor[]): void {
+  const seen = new Map<string, string>();
+  for (const { name, options } of methods) {
+    if (options?.pattern?.case !== "event") continue;
+    const shape = topicShape(options.pattern.topic);
+    const other = seen.get(shape);
+    if (other !== undefined)
+      throw problemAt(
+        filename ?? "",
+        undefined,
+        `the events ${other} and ${name} of ${bare(fullName)} can have the same topic`,
+      );
+    seen.set(shape, name);
   }
 }
 

@@ -1,4 +1,18 @@
-import type { CallOptions, Contract, OperationContext, ResponseStream } from "@zerobind/core";
+import type {
+  BatchOptions,
+  CallOptions,
+  Contract,
+  EventInfo,
+  JobBatch,
+  JobContext,
+  JobSource,
+  OperationContext,
+  Prefix,
+  ResponseStream,
+  ResultContext,
+  SubscribeOptions,
+  Subscription,
+} from "@zerobind/core";
 
 /** Anything that JSON can say. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
@@ -35,5 +49,22 @@ export type DynamicHandler = Readonly<
   Record<string, (request: JsonObject & AsyncIterable<JsonObject>, context: OperationContext) => unknown>
 >;
 
+/** The types for the events and pipelines of such a contract: functions by the names of their methods. */
+export interface DynamicPatterns {
+  readonly publisher: Readonly<Record<string, (event: JsonObject) => void>>;
+  readonly subscriber: Readonly<
+    Record<string, (filter?: DynamicFilter, options?: SubscribeOptions<JsonObject>) => Subscription<JsonObject>>
+  >;
+  readonly eventHandler: Readonly<Record<string, (event: JsonObject, info: EventInfo) => void | Promise<void>>>;
+  readonly ventilator: Readonly<
+    Record<string, (jobs: JobSource<JsonObject>, options?: BatchOptions<JsonObject>) => JobBatch>
+  >;
+  readonly worker: Readonly<Record<string, (job: JsonObject, context: JobContext) => JsonObject | Promise<JsonObject>>>;
+  readonly sink: Readonly<Record<string, (result: JsonObject, context: ResultContext) => void | Promise<void>>>;
+}
+
+/** Which events are wanted, by the fields of their topic. */
+export type DynamicFilter = Readonly<Record<string, JsonValue | Prefix | undefined>>;
+
 /** A contract without generated code. */
-export type DynamicContract = Contract<DynamicClient, DynamicHandler>;
+export type DynamicContract = Contract<DynamicClient, DynamicHandler, DynamicPatterns>;

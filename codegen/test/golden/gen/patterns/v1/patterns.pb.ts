@@ -23,6 +23,63 @@ export interface OutOfStock {
   symbol: string;
 }
 
+export interface Parcel {
+  weightGrams: bigint;
+  kind: Parcel_Kind;
+  EXPRESS: boolean;
+  note?: string | undefined;
+}
+
+export const Parcel_Kind = { KIND_UNSPECIFIED: 0, KIND_LETTER: 1, UNRECOGNIZED: -1 } as const;
+
+export type Parcel_Kind = typeof Parcel_Kind[keyof typeof Parcel_Kind];
+
+export namespace Parcel_Kind {
+  export type KIND_UNSPECIFIED = typeof Parcel_Kind.KIND_UNSPECIFIED;
+  export type KIND_LETTER = typeof Parcel_Kind.KIND_LETTER;
+  export type UNRECOGNIZED = typeof Parcel_Kind.UNRECOGNIZED;
+}
+
+export function parcel_KindFromJSON(object: any): Parcel_Kind {
+  switch (object) {
+    case 0:
+    case "KIND_UNSPECIFIED":
+      return Parcel_Kind.KIND_UNSPECIFIED;
+    case 1:
+    case "KIND_LETTER":
+      return Parcel_Kind.KIND_LETTER;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return Parcel_Kind.UNRECOGNIZED;
+  }
+}
+
+export function parcel_KindToJSON(object: Parcel_Kind): string {
+  switch (object) {
+    case Parcel_Kind.KIND_UNSPECIFIED:
+      return "KIND_UNSPECIFIED";
+    case Parcel_Kind.KIND_LETTER:
+      return "KIND_LETTER";
+    case Parcel_Kind.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** The names of the next three are those of types that generated code uses. */
+export interface Subscription {
+  value: string;
+}
+
+export interface FeedPublisher {
+  value: string;
+}
+
+export interface PressWorker {
+  value: string;
+}
+
 function createBaseOrder(): Order {
   return { symbol: "", number: 0n };
 }
@@ -301,6 +358,341 @@ export const OutOfStock: MessageFns<OutOfStock, "patterns.v1.OutOfStock"> = {
   fromPartial(object: MessageInit<OutOfStock>): OutOfStock {
     const message = createBaseOutOfStock();
     message.symbol = object.symbol ?? "";
+    return message;
+  },
+};
+
+function createBaseParcel(): Parcel {
+  return { weightGrams: 0n, kind: 0, EXPRESS: false, note: undefined };
+}
+
+export const Parcel: MessageFns<Parcel, "patterns.v1.Parcel"> = {
+  $type: "patterns.v1.Parcel" as const,
+
+  encode(message: Parcel, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.weightGrams !== 0n) {
+      if (BigInt.asIntN(64, message.weightGrams) !== message.weightGrams) {
+        throw new globalThis.Error("value provided for field message.weightGrams of type int64 too large");
+      }
+      writer.uint32(8).int64(message.weightGrams);
+    }
+    if (message.kind !== 0) {
+      writer.uint32(16).int32(message.kind);
+    }
+    if (message.EXPRESS !== false) {
+      writer.uint32(24).bool(message.EXPRESS);
+    }
+    if (message.note !== undefined) {
+      writer.uint32(34).string(message.note);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Parcel {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseParcel();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.weightGrams = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.EXPRESS = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.note = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Parcel {
+    return {
+      weightGrams: isSet(object.weightGrams)
+        ? BigInt(object.weightGrams)
+        : isSet(object.weight_grams)
+        ? BigInt(object.weight_grams)
+        : 0n,
+      kind: isSet(object.kind) ? parcel_KindFromJSON(object.kind) : 0,
+      EXPRESS: isSet(object.EXPRESS) ? globalThis.Boolean(object.EXPRESS) : false,
+      note: isSet(object.note) ? globalThis.String(object.note) : undefined,
+    };
+  },
+
+  toJSON(message: Parcel): unknown {
+    const obj: any = {};
+    if (message.weightGrams !== 0n) {
+      obj.weightGrams = message.weightGrams.toString();
+    }
+    if (message.kind !== 0) {
+      obj.kind = parcel_KindToJSON(message.kind);
+    }
+    if (message.EXPRESS !== false) {
+      obj.EXPRESS = message.EXPRESS;
+    }
+    if (message.note !== undefined) {
+      obj.note = message.note;
+    }
+    return obj;
+  },
+
+  create(base?: MessageInit<Parcel>): Parcel {
+    return Parcel.fromPartial(base ?? {});
+  },
+  fromPartial(object: MessageInit<Parcel>): Parcel {
+    const message = createBaseParcel();
+    message.weightGrams = (object.weightGrams !== undefined && object.weightGrams !== null)
+      ? BigInt(object.weightGrams)
+      : 0n;
+    message.kind = object.kind ?? 0;
+    message.EXPRESS = object.EXPRESS ?? false;
+    message.note = object.note ?? undefined;
+    return message;
+  },
+};
+
+function createBaseSubscription(): Subscription {
+  return { value: "" };
+}
+
+export const Subscription: MessageFns<Subscription, "patterns.v1.Subscription"> = {
+  $type: "patterns.v1.Subscription" as const,
+
+  encode(message: Subscription, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.value !== "") {
+      writer.uint32(10).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Subscription {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSubscription();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Subscription {
+    return { value: isSet(object.value) ? globalThis.String(object.value) : "" };
+  },
+
+  toJSON(message: Subscription): unknown {
+    const obj: any = {};
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: MessageInit<Subscription>): Subscription {
+    return Subscription.fromPartial(base ?? {});
+  },
+  fromPartial(object: MessageInit<Subscription>): Subscription {
+    const message = createBaseSubscription();
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseFeedPublisher(): FeedPublisher {
+  return { value: "" };
+}
+
+export const FeedPublisher: MessageFns<FeedPublisher, "patterns.v1.FeedPublisher"> = {
+  $type: "patterns.v1.FeedPublisher" as const,
+
+  encode(message: FeedPublisher, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.value !== "") {
+      writer.uint32(10).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FeedPublisher {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFeedPublisher();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FeedPublisher {
+    return { value: isSet(object.value) ? globalThis.String(object.value) : "" };
+  },
+
+  toJSON(message: FeedPublisher): unknown {
+    const obj: any = {};
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: MessageInit<FeedPublisher>): FeedPublisher {
+    return FeedPublisher.fromPartial(base ?? {});
+  },
+  fromPartial(object: MessageInit<FeedPublisher>): FeedPublisher {
+    const message = createBaseFeedPublisher();
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBasePressWorker(): PressWorker {
+  return { value: "" };
+}
+
+export const PressWorker: MessageFns<PressWorker, "patterns.v1.PressWorker"> = {
+  $type: "patterns.v1.PressWorker" as const,
+
+  encode(message: PressWorker, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.value !== "") {
+      writer.uint32(10).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PressWorker {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePressWorker();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PressWorker {
+    return { value: isSet(object.value) ? globalThis.String(object.value) : "" };
+  },
+
+  toJSON(message: PressWorker): unknown {
+    const obj: any = {};
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: MessageInit<PressWorker>): PressWorker {
+    return PressWorker.fromPartial(base ?? {});
+  },
+  fromPartial(object: MessageInit<PressWorker>): PressWorker {
+    const message = createBasePressWorker();
+    message.value = object.value ?? "";
     return message;
   },
 };

@@ -51,12 +51,13 @@ export class EventSource implements SocketEvents {
     return this.#connections > 0 || this.parsed.scheme === "inproc";
   }
 
-  async open(prefixes: Iterable<Buffer>): Promise<void> {
+  /** `prefixes` is asked for what is subscribed by the time that it is open. */
+  async open(prefixes: () => readonly Buffer[]): Promise<void> {
     const { parsed, attach } = this;
     const plan = { kind: "sub", attach, parsed, settings: this.#settings, maxFrameBytes: this.#maxFrameBytes } as const;
     const opened = await openEventSocket({ ...plan, own: {} }, this);
     this.#opened = opened;
-    opened.socket.subscribe(...prefixes);
+    for (const prefix of prefixes()) opened.socket.subscribe(prefix);
   }
 
   subscribe(prefix: Buffer): void {

@@ -217,7 +217,7 @@ export class EventPublisher extends Lifecycle {
       throw new Error(`${path} cannot be published: the publisher is ${this.state}`);
     if (typeof event !== "object" || event === null)
       throw new TypeError(`${path} takes a ${type.$type}, not ${kindOf(event)}`);
-    const message: unknown = type.fromPartial(event);
+    const message = wholeMessage(template, event);
     const topic = template.render(message);
     const body = encode(template, message);
     const { maxMessageBytes = 4 * 2 ** 20 } = this.#options;
@@ -260,14 +260,26 @@ export class EventPublisher extends Lifecycle {
   }
 }
 
-/** Encodes an event. TypeError for values that its type cannot have. */
-function encode({ path, type }: TopicTemplate, message: unknown): Uint8Array {
+/** The event with all its fields. TypeError for values that its type cannot have. */
+function wholeMessage(template: TopicTemplate, event: object): unknown {
   try {
-    return type.encode(message).finish();
+    return template.type.fromPartial(event);
   } catch (cause) {
-    const problem = cause instanceof Error ? cause.message : String(cause);
-    throw new TypeError(`${path}: the event is no ${type.$type}: ${problem}`, { cause });
+    throw unfit(template, cause);
   }
+}
+
+function encode(template: TopicTemplate, message: unknown): Uint8Array {
+  try {
+    return template.type.encode(message).finish();
+  } catch (cause) {
+    throw unfit(template, cause);
+  }
+}
+
+function unfit({ path, type }: TopicTemplate, cause: unknown): TypeError {
+  const problem = cause instanceof Error ? cause.message : String(cause);
+  return new TypeError(`${path}: the event is no ${type.$type}: ${problem}`, { cause });
 }
 
 /** 8 random bytes that are not 0. */

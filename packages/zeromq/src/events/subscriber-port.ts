@@ -40,7 +40,7 @@ export interface SubscriberPortOwner {
   readonly version: number;
   readonly methods: readonly string[];
   readonly subscriptions: ReadonlySet<EventSubscription>;
-  readonly prefixes: Iterable<Buffer>;
+  readonly prefixes: readonly Buffer[];
   /** A message of a bare PUB. */
   bareMessage(frames: readonly Buffer[], address: string): string | undefined;
   /** Something that `ready` waits for may have happened. */
@@ -89,7 +89,7 @@ export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
   }
 
   async open(): Promise<void> {
-    await this.#source.open(this.#owner.prefixes);
+    await this.#source.open(() => this.#owner.prefixes);
     if (!this.#owner.bare) this.#rounds.start();
     this.#owner.progress();
   }
@@ -242,7 +242,7 @@ export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
     void this.#source.close();
     this.#source = this.#makeSource();
     this.#rounds.disconnected();
-    void this.#source.open(this.#owner.prefixes);
+    void this.#source.open(() => this.#owner.prefixes);
   }
 
   trouble(kind: string, describe: () => string): void {

@@ -27,6 +27,7 @@ export class EventSource implements SocketEvents {
   #opened: EventSocket | undefined;
   /** Connections that there are; always 1 where they have no events. */
   #connections = 0;
+  #closed = false;
 
   constructor(
     owner: SourceOwner,
@@ -57,6 +58,7 @@ export class EventSource implements SocketEvents {
     const plan = { kind: "sub", attach, parsed, settings: this.#settings, maxFrameBytes: this.#maxFrameBytes } as const;
     const opened = await openEventSocket({ ...plan, own: {} }, this);
     this.#opened = opened;
+    if (this.#closed) return this.close();
     for (const prefix of prefixes()) opened.socket.subscribe(prefix);
   }
 
@@ -69,6 +71,7 @@ export class EventSource implements SocketEvents {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     const opened = this.#opened;
     this.#opened = undefined;
     try {

@@ -4,6 +4,7 @@ import { clientKilled } from "./scenarios/client-killed.ts";
 import { clientStopped } from "./scenarios/client-stopped.ts";
 import { cyclesScenario } from "./scenarios/cycles.ts";
 import { flood } from "./scenarios/flood.ts";
+import { events } from "./scenarios/events.ts";
 import { halfOpen } from "./scenarios/half-open.ts";
 import { restartInTurn, restartStreams } from "./scenarios/restart-in-turn.ts";
 import { serverKilled } from "./scenarios/server-killed.ts";
@@ -29,4 +30,5 @@ export const suite: readonly ScenarioPlan[] = [
   garbage,
   clockJump,
   blockedLoop,
+  events,
 ];

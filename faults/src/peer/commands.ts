@@ -1,6 +1,7 @@
 import { openSync } from "node:fs";
 import { sharedMs } from "./clock.ts";
 import { Client } from "./client.ts";
+import { Events } from "./events.ts";
 import { Server } from "./server.ts";
 import { takeSnapshot } from "./snapshot.ts";
 
@@ -26,6 +27,7 @@ const kept: unknown[] = [];
 export class Commands {
   readonly server: Server;
   readonly client: Client;
+  readonly events = new Events();
   #memory: { timer: NodeJS.Timeout; peakBytes: number } | undefined;
 
   constructor(number: number, logPath: string) {
@@ -56,8 +58,16 @@ export class Commands {
   cycles: Client["cycles"] = (address, cycles, atOnce, steps) => this.client.cycles(address, cycles, atOnce, steps);
   channelCounters = (): Record<string, number> => this.client.counters();
 
+  feed: Events["feed"] = (address, options) => this.events.feed(address, options);
+  feedReady: Events["feedReady"] = (count) => this.events.feedReady(count);
+  publish: Events["publish"] = (spec) => this.events.publish(spec);
+  feedCounters = (): Readonly<Record<string, number>> => this.events.counters();
+  listen: Events["listen"] = (address, count) => this.events.listen(address, count);
+  heard = (): ReturnType<Events["heard"]> => this.events.heard();
+
   /** Closes what is open, first the channel. */
   async close(): Promise<void> {
+    await this.events.close();
     await this.client.close();
     await this.server.close();
   }

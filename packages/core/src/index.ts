@@ -105,6 +105,16 @@ export { EventHeader, EventRequest } from "./gen/zerobind/v1/events.pb.ts";
 export type { EventAnswer, EventItem, EventLoss, EventWish } from "./gen/zerobind/v1/events.pb.ts";
 export { nativeMark } from "./records.ts";
 export { checkContract } from "./contract.ts";
-export { checkOptions, isBoolean, isCount, isCountFrom, isFunction, isObject, isOneOf, isTime, kindOf } from "./check.ts";
+export {
+  checkOptions,
+  isBoolean,
+  isCount,
+  isCountFrom,
+  isFunction,
+  isObject,
+  isOneOf,
+  isTime,
+  kindOf,
+} from "./check.ts";
 export type { Check, Checks } from "./check.ts";
 export { EndCounters, guarded } from "./end.ts";

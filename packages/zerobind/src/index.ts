@@ -2,8 +2,15 @@ export * from "@zerobind/core";
 export { Channel, ServiceHost } from "./ends.ts";
 export type { ChannelOptions, ServiceHostOptions } from "./ends.ts";
 export { defaultBindings } from "./default-binding.ts";
-export { zeromq } from "@zerobind/zeromq";
-export type { ZeromqOptions } from "@zerobind/zeromq";
+export { EventPublisher, EventSubscriber, zeromq } from "@zerobind/zeromq";
+export type {
+  EventFailure,
+  EventPublisherOptions,
+  EventSubscriberOptions,
+  ReplayOptions,
+  SubscriberWish,
+  ZeromqOptions,
+} from "@zerobind/zeromq";
 export { loadContract } from "./dynamic/load-contract.ts";
 export type { LoadContractOptions } from "./dynamic/load-contract.ts";
 export type {

@@ -9,7 +9,8 @@ test.each(kinds)("events arrive in order, with what is known of them (%s)", asyn
   const changes = inbox.subscriber(Prices).priceChanged();
   await inbox.ready;
   const prices = feed.publisher(Prices);
-  for (const number of range(1, 1_000)) prices.priceChanged({ symbol: number % 2 ? "ODD" : "EVEN", number: BigInt(number) });
+  for (const number of range(1, 1_000))
+    prices.priceChanged({ symbol: number % 2 ? "ODD" : "EVEN", number: BigInt(number) });
   const entries = await take(changes.entries(), 1_000);
   const odd = entries.filter(({ event }) => event.symbol === "ODD");
   expect(numbersOf(odd.map(({ event }) => event))).toEqual(range(1, 1_000).filter((number) => number % 2 === 1));
@@ -63,7 +64,10 @@ test.each(kinds)("both may start first, and either may bind (%s)", async (kind) 
   for (const subscriberBinds of [false, true]) {
     for (const publisherFirst of [false, true]) {
       // The one that binds a wildcard has to be first to have an address.
-      const address = anyAddress(kind).replace(/\*$/, kind === "tcp" ? String(20_000 + Math.floor(Math.random() * 10_000)) : "");
+      const address = anyAddress(kind).replace(
+        /\*$/,
+        kind === "tcp" ? String(20_000 + Math.floor(Math.random() * 10_000)) : "",
+      );
       const real = kind === "ipc" ? `ipc:///tmp/zb-${process.pid}-${Math.random().toString(36).slice(2)}` : address;
       const make = {
         feed: () => publisherAt(real, { attach: subscriberBinds ? "connect" : "bind" }),
@@ -191,7 +195,8 @@ test("one subscriber, many publishers", async () => {
   const inbox = inboxAt(feeds.map(({ address }) => address));
   const changes = inbox.subscriber(Prices).priceChanged();
   await inbox.ready;
-  for (const [index, feed] of feeds.entries()) feed.publisher(Prices).priceChanged({ symbol: "ACME", number: BigInt(index) });
+  for (const [index, feed] of feeds.entries())
+    feed.publisher(Prices).priceChanged({ symbol: "ACME", number: BigInt(index) });
   const entries = await take(changes.entries(), 3);
   expect(new Set(entries.map(({ info }) => info.epoch))).toEqual(new Set(feeds.map(({ epoch }) => epoch)));
   expect(inbox.gaps).toEqual([]);

@@ -1,4 +1,14 @@
-import { checkOptions, isBoolean, isCount, isCountFrom, isFunction, isObject, isOneOf, isTime, kindOf } from "@zerobind/core";
+import {
+  checkOptions,
+  isBoolean,
+  isCount,
+  isCountFrom,
+  isFunction,
+  isObject,
+  isOneOf,
+  isTime,
+  kindOf,
+} from "@zerobind/core";
 import type { Checks, EventGap } from "@zerobind/core";
 import { parseAddress } from "../address.ts";
 import type { AddressMode, ParsedAddress } from "../address.ts";

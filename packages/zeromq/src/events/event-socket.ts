@@ -30,7 +30,11 @@ export async function openEventSocket(plan: EventSocketPlan, events: SocketEvent
   const { attach, kind, parsed, settings } = plan;
   const hasEvents = parsed.scheme !== "inproc";
   const { maxFrameBytes } = plan;
-  const own = { reconnectInterval: settings.reconnectMinMs, reconnectMaxInterval: settings.reconnectMaxMs, ...plan.own };
+  const own = {
+    reconnectInterval: settings.reconnectMinMs,
+    reconnectMaxInterval: settings.reconnectMaxMs,
+    ...plan.own,
+  };
   const common = { ...settings, maxFrameBytes, ipv6: parsed.ipv6, hasEvents, lossNotice: Buffer.alloc(0), own };
   if (attach === "connect") {
     const socket = ZmqSocket.connect(parsed.endpoint, common, events, kind);

@@ -90,7 +90,10 @@ export class EventSource implements SocketEvents {
       this.#connections = Math.max(this.#connections - 1, 0);
       this.#owner.disconnected();
     } else if (type.startsWith("handshake:error")) {
-      this.#owner.trouble(type, () => `${this.address}: the other end does not speak ZeroMQ as this end does (${code})`);
+      this.#owner.trouble(
+        type,
+        () => `${this.address}: the other end does not speak ZeroMQ as this end does (${code})`,
+      );
     } else if (type === "receive:error") {
       this.#owner.trouble(type, () => `${this.address}: cannot receive any more (${code}); close it and open it again`);
     }

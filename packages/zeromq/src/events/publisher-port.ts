@@ -71,7 +71,10 @@ export class PublisherPort implements SocketEvents {
 
   event(type: string, code: string): void {
     if (type === "accept:error")
-      this.#owner.trouble(type, () => `${this.address}: a subscriber could not be let in (${code}); raise the limit of open files`);
+      this.#owner.trouble(
+        type,
+        () => `${this.address}: a subscriber could not be let in (${code}); raise the limit of open files`,
+      );
     else if (type.startsWith("handshake:error"))
       this.#owner.trouble(type, () => `${this.address}: a peer does not speak ZeroMQ as this end does (${code})`);
     else if (type === "receive:error")
@@ -132,7 +135,10 @@ export class PublisherPort implements SocketEvents {
   }
 
   #drop(kind: string, problem: string, frame: Uint8Array): void {
-    this.#owner.trouble(kind, () => `${this.address}: a message ${escapeBytes(frame)} was dropped because it ${problem}`);
+    this.#owner.trouble(
+      kind,
+      () => `${this.address}: a message ${escapeBytes(frame)} was dropped because it ${problem}`,
+    );
   }
 }
 

@@ -126,7 +126,9 @@ export class EventPublisher extends Lifecycle {
     const wanted: AudienceWish = { count, method, topic };
     const whom = `${method === undefined ? "" : ` of ${method}`}${topic === undefined ? "" : ` to ${topic}`}`;
     this.#openSoon();
-    return this.#waiting.for(`${count} subscribers${whom}`, timeoutMs, (resolve) => this.#audience.wait(wanted, resolve));
+    return this.#waiting.for(`${count} subscribers${whom}`, timeoutMs, (resolve) =>
+      this.#audience.wait(wanted, resolve),
+    );
   }
 
   /** Opens it. Rejects if an address cannot be bound, and closes it then. */
@@ -181,7 +183,14 @@ export class EventPublisher extends Lifecycle {
       // A connection that is lost takes its subscriptions along.
       immediate: attach === "connect",
     };
-    const plan = { kind: "xpub", attach, parsed, settings: this.#settings, maxFrameBytes: maxSubscriptionBytes, own } as const;
+    const plan = {
+      kind: "xpub",
+      attach,
+      parsed,
+      settings: this.#settings,
+      maxFrameBytes: maxSubscriptionBytes,
+      own,
+    } as const;
     const answers = {
       epoch: this.#epoch,
       keepsEvents: this.#kept.enabled,
@@ -222,7 +231,9 @@ export class EventPublisher extends Lifecycle {
     const body = encode(template, message);
     const { maxMessageBytes = 4 * 2 ** 20 } = this.#options;
     if (body.length > maxMessageBytes)
-      throw new RangeError(`${path}: the event has ${body.length} bytes, more than maxMessageBytes (${maxMessageBytes})`);
+      throw new RangeError(
+        `${path}: the event has ${body.length} bytes, more than maxMessageBytes (${maxMessageBytes})`,
+      );
     this.#openSoon();
     const state = table.touch(topic);
     this.#published++;

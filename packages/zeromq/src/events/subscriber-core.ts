@@ -70,7 +70,11 @@ export class SubscriberCore implements TrackerOwner, SubscriberPortOwner, Subscr
     return Array.from(this.#filters.values(), ({ prefix }) => prefix);
   }
 
-  subscribe(template: TopicTemplate, filter: object | undefined, options: SubscribeOptions<unknown>): EventSubscription {
+  subscribe(
+    template: TopicTemplate,
+    filter: object | undefined,
+    options: SubscribeOptions<unknown>,
+  ): EventSubscription {
     checkOptions("subscribe option", options, subscribeChecks);
     const subscription = new EventSubscription(this, template, template.filter(filter), options);
     const { prefix } = subscription.filter;
@@ -165,7 +169,10 @@ export class SubscriberCore implements TrackerOwner, SubscriberPortOwner, Subscr
   }
 
   malformed(track: Track, error: unknown): void {
-    this.trouble("malformed", () => `an event on ${track.topic} is no ${track.method} and was dropped: ${String(error)}`);
+    this.trouble(
+      "malformed",
+      () => `an event on ${track.topic} is no ${track.method} and was dropped: ${String(error)}`,
+    );
   }
 
   /** `[topic][body]`. */
@@ -217,7 +224,8 @@ export function handlerFunctions(
   const known = [...methods.keys()].join(", ");
   const given = handler as Record<string, unknown>;
   for (const [name, value] of Object.entries(given))
-    if (typeof value === "function" && !methods.has(name)) throw new TypeError(`${what} has no event "${name}"; it has ${known}`);
+    if (typeof value === "function" && !methods.has(name))
+      throw new TypeError(`${what} has no event "${name}"; it has ${known}`);
   const wanted = [...methods].filter(([name]) => typeof given[name] === "function");
   if (wanted.length === 0) throw new TypeError(`the handler takes no event of ${what}, which has ${known}`);
   return wanted.map(([name, template]) => [

@@ -269,7 +269,12 @@ export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
   }
 
   /** Notes where the topic of an item is, and its events with the wish that they answer. */
-  #place(publisher: RemotePublisher, wishes: readonly Wish[], { item, bodies }: AnsweredItem, runs: EventRun[][]): void {
+  #place(
+    publisher: RemotePublisher,
+    wishes: readonly Wish[],
+    { item, bodies }: AnsweredItem,
+    runs: EventRun[][],
+  ): void {
     const wish = wishes[item.wish];
     const sequence = exactNumber(item.sequence);
     const start = exactNumber(item.start);
@@ -285,7 +290,10 @@ export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
   }
 
   #malformed(frames: readonly Buffer[], problem: string): void {
-    this.trouble("malformed", () => `${this.address}: a message on ${escapeBytes(frames[0]!)} was dropped because it ${problem}`);
+    this.trouble(
+      "malformed",
+      () => `${this.address}: a message on ${escapeBytes(frames[0]!)} was dropped because it ${problem}`,
+    );
   }
 }
 
@@ -306,7 +314,10 @@ function joined(items: readonly AnsweredItem[]): AnsweredItem[] {
   return all;
 }
 
-function filterWish({ template, filter, replay, done }: EventSubscription, proven: readonly RemotePublisher[]): EventWish {
+function filterWish(
+  { template, filter, replay, done }: EventSubscription,
+  proven: readonly RemotePublisher[],
+): EventWish {
   const last = proven.every((publisher) => done.has(publisher)) ? 0 : replay;
   return { method: template.path, topic: filter.prefix, exact: filter.exact, last, start: 0n, sequence: 0n };
 }

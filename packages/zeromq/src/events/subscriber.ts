@@ -78,7 +78,8 @@ export class EventSubscriber extends Lifecycle {
     checkContract(contract);
     const stub: Record<string, unknown> = {};
     for (const [name, template] of eventMethods(contract))
-      stub[name] = (filter?: object, options: SubscribeOptions<unknown> = {}) => this.#subscribe(template, filter, options);
+      stub[name] = (filter?: object, options: SubscribeOptions<unknown> = {}) =>
+        this.#subscribe(template, filter, options);
     return stub as SubscriberOf<C>;
   }
 
@@ -122,7 +123,11 @@ export class EventSubscriber extends Lifecycle {
     void this.#core.end(false);
   }
 
-  #subscribe(template: TopicTemplate, filter: object | undefined, options: SubscribeOptions<unknown>): EventSubscription {
+  #subscribe(
+    template: TopicTemplate,
+    filter: object | undefined,
+    options: SubscribeOptions<unknown>,
+  ): EventSubscription {
     if (this.state === "closing" || this.state === "closed")
       throw new Error(`${template.path} cannot be subscribed to: the subscriber is ${this.state}`);
     const subscription = this.#core.subscribe(template, filter, options);
@@ -132,6 +137,7 @@ export class EventSubscriber extends Lifecycle {
 
   #openSoon(): void {
     // Whoever calls open() gets the failure, and `closed` tells it to everybody.
-    if (this.state === "created") this.opened().catch((error: unknown) => this.#core.trouble("open", () => String(error)));
+    if (this.state === "created")
+      this.opened().catch((error: unknown) => this.#core.trouble("open", () => String(error)));
   }
 }

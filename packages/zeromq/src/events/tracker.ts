@@ -52,8 +52,7 @@ export class Tracker {
     for (const tracks of [...this.#tracks.values()]) {
       const track = tracks.find((each) => each.publisher === publisher);
       const successor =
-        track &&
-        tracks.find((each) => each.method === track.method && each.publisher.firstHeard > publisher.lastHeard);
+        track && tracks.find((each) => each.method === track.method && each.publisher.firstHeard > publisher.lastHeard);
       if (!successor) continue;
       this.#remove(track);
       this.#restarted(successor);
@@ -182,7 +181,15 @@ export class Tracker {
     const takers = this.#takers(track);
     if (takers.length === 0) return;
     const { publisher, topic, method } = track;
-    const gap = { topic, method, epoch: publisher.name, from: 0, to: 0, count: undefined, reason: "restarted" } as const;
+    const gap = {
+      topic,
+      method,
+      epoch: publisher.name,
+      from: 0,
+      to: 0,
+      count: undefined,
+      reason: "restarted",
+    } as const;
     this.#owner.missed(gap, takers);
   }
 

@@ -13,8 +13,7 @@ export class Waiting {
   for(what: string, timeoutMs: number, start: (resolve: () => void) => () => void): Promise<void> {
     const promise = new Promise<void>((resolve, reject) => {
       let done = (): void => undefined;
-      const timer =
-        timeoutMs <= maxTimerMs ? setTimeout(() => fail(`after ${timeoutMs} ms`), timeoutMs) : undefined;
+      const timer = timeoutMs <= maxTimerMs ? setTimeout(() => fail(`after ${timeoutMs} ms`), timeoutMs) : undefined;
       const fail = (why: string): void => {
         done();
         reject(new Error(`no ${what}: ${why}`));

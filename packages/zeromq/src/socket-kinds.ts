@@ -1,5 +1,5 @@
 import { context, Dealer, Publisher, Pull, Push, Router, Subscriber, XPublisher, XSubscriber } from "zeromq";
-import { setDisconnectNotice, setLossNotice } from "./draft-options.ts";
+import { setDisconnectNotice, setLossNotice, setSubscriptionQueue } from "./draft-options.ts";
 import type { ZeromqSettings } from "./options.ts";
 
 /** A DEALER must not connect a second time (see `ZmqSocket.connect`); it waits longer than it lives. About 12 days. */
@@ -69,6 +69,7 @@ export function makeSocket(kind: SocketKind, settings: SocketSettings): { socket
   raiseSocketLimit();
   const options = { ...directions[kind], ...commonOptions(settings), ...ownOptions(kind, settings), ...settings.own };
   const socket = new kinds[kind](options);
+  if (kind === "sub") setSubscriptionQueue(socket);
   if (!settings.draftOptions) return { socket, noticed: false };
   const { lossNotice } = settings;
   if (kind === "router") return { socket, noticed: setDisconnectNotice(socket, lossNotice) };

@@ -5,6 +5,7 @@ import { clientStopped } from "./scenarios/client-stopped.ts";
 import { cyclesScenario } from "./scenarios/cycles.ts";
 import { device } from "./scenarios/device.ts";
 import { flood } from "./scenarios/flood.ts";
+import { events } from "./scenarios/events.ts";
 import { halfOpen } from "./scenarios/half-open.ts";
 import { restartInTurn, restartStreams } from "./scenarios/restart-in-turn.ts";
 import { serverKilled } from "./scenarios/server-killed.ts";
@@ -33,4 +34,5 @@ export const suite: readonly ScenarioPlan[] = [
   clockJump,
   blockedLoop,
   workersKilled,
+  events,
 ];

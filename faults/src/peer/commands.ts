@@ -4,6 +4,7 @@ import { Client } from "./client.ts";
 import { Crew } from "./crew.ts";
 import { Device } from "./device.ts";
 import { Mill } from "./mill.ts";
+import { Events } from "./events.ts";
 import { Server } from "./server.ts";
 import { takeSnapshot } from "./snapshot.ts";
 
@@ -32,6 +33,7 @@ export class Commands {
   readonly crew: Crew;
   readonly device = new Device();
   readonly mill: Mill;
+  readonly events = new Events();
   #memory: { timer: NodeJS.Timeout; peakBytes: number } | undefined;
 
   constructor(number: number, logPath: string) {
@@ -77,9 +79,16 @@ export class Commands {
   progress: Mill["progress"] = () => this.mill.progress();
   report: Mill["report"] = () => this.mill.report();
   ground: Mill["ground"] = () => this.mill.ground();
+  feed: Events["feed"] = (address, options) => this.events.feed(address, options);
+  feedReady: Events["feedReady"] = (count) => this.events.feedReady(count);
+  publish: Events["publish"] = (spec) => this.events.publish(spec);
+  feedCounters = (): Readonly<Record<string, number>> => this.events.counters();
+  listen: Events["listen"] = (address, count) => this.events.listen(address, count);
+  heard = (): ReturnType<Events["heard"]> => this.events.heard();
 
   /** Closes what is open, first the channel. */
   async close(): Promise<void> {
+    await this.events.close();
     await this.client.close();
     await this.device.close();
     await this.crew.close();

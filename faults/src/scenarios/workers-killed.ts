@@ -45,16 +45,16 @@ export const workersKilled: ScenarioPlan = {
     const lines = Array.from({ length: atOnce }, async (_, line) => {
       for (let life = 1; !isDone; life++) await live(`worker ${line + 1}.${life}`);
     });
-    const { done, failed, durationMs } = (await report)!;
+    const ended = await report;
     await Promise.all(lines);
-    scenario.equal("jobs done", done, jobs);
-    scenario.equal("jobs given up", failed, 0);
+    scenario.equal("jobs done", ended?.done, jobs);
+    scenario.equal("jobs given up", ended?.failed, 0);
     const { ends, twice, duplicates, workers, ...ground } = await sink.ask("ground");
     scenario.equal("results at the sink", ground.jobs, jobs);
     scenario.equal("results that were handled twice", twice, 0);
     scenario.equal("ends of the batch that the sink was told", ends.length, 1);
     scenario.atLeast("workers that were killed", counts.killed, 3);
-    scenario.figure("done after", durationMs);
+    scenario.figure("done after", ended?.durationMs ?? 0);
     scenario.figure("killed", counts.killed, `of ${Object.keys(workers).length} workers`);
     scenario.figure("stopped", counts.stopped, "times");
     scenario.figure("given out again", (await ventilator.ask("progress"))?.retried ?? 0, "jobs");

@@ -3,7 +3,9 @@ import { churn } from "./scenarios/churn.ts";
 import { clientKilled } from "./scenarios/client-killed.ts";
 import { clientStopped } from "./scenarios/client-stopped.ts";
 import { cyclesScenario } from "./scenarios/cycles.ts";
+import { device } from "./scenarios/device.ts";
 import { flood } from "./scenarios/flood.ts";
+import { events } from "./scenarios/events.ts";
 import { halfOpen } from "./scenarios/half-open.ts";
 import { restartInTurn, restartStreams } from "./scenarios/restart-in-turn.ts";
 import { serverKilled } from "./scenarios/server-killed.ts";
@@ -25,10 +27,12 @@ export const suite: readonly ScenarioPlan[] = [
   restartStreams,
   flood,
   churn,
+  device,
   cyclesScenario,
   slowConsumer,
   garbage,
   clockJump,
   blockedLoop,
   workersKilled,
+  events,
 ];

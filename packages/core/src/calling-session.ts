@@ -38,8 +38,13 @@ export abstract class CallingSession extends Session {
   /** A call has ended. True: it was the last that kept a session which the server wants to end, and the session is over. */
   protected endIfDrained(): boolean {
     if (!this.#draining || this.outgoingCalls > 0) return false;
-    this.hangUp("the server has gone away");
+    this.leave("the server has gone away");
     return true;
+  }
+
+  /** Ends a session that the server wants to end, and that has no call any more. */
+  protected leave(reason: string): void {
+    this.hangUp(reason);
   }
 
   /** A record about the session that only a server sends; WireError for one that it does not. */

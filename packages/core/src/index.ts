@@ -51,6 +51,7 @@ export { Prefix, startsWith } from "./event-types.ts";
 export type {
   EventEntry,
   EventFilter,
+  EventGap,
   EventInfo,
   Replay,
   SubscribeOptions,
@@ -110,7 +111,26 @@ export type {
   PlainRequest,
   Transport,
 } from "./transport.ts";
+export { PlainGateway, PlainLink } from "./plain-link.ts";
+export type { PlainPeer, PlainUse } from "./plain-link.ts";
+export type { PlainHeaderUse } from "./plain-frames.ts";
 export { metadataFromEntries, metadataToEntries } from "./metadata.ts";
 export { PlainHeader } from "./gen/zerobind/v1/wire.pb.ts";
 export { Status as StatusMessage } from "./gen/google/rpc/status.pb.ts";
+export { EventHeader, EventRequest } from "./gen/zerobind/v1/events.pb.ts";
+export type { EventAnswer, EventItem, EventLoss, EventWish } from "./gen/zerobind/v1/events.pb.ts";
 export { nativeMark } from "./records.ts";
+export { checkContract } from "./contract.ts";
+export {
+  checkOptions,
+  isBoolean,
+  isCount,
+  isCountFrom,
+  isFunction,
+  isObject,
+  isOneOf,
+  isTime,
+  kindOf,
+} from "./check.ts";
+export type { Check, Checks } from "./check.ts";
+export { EndCounters, guarded } from "./end.ts";

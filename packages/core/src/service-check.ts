@@ -157,9 +157,10 @@ export interface MethodNeed {
   readonly need: Need;
 }
 
-/** What a method needs of a binding beyond a single request and reply; `bySession` where its handler belongs to one. */
+/** What a method needs of a binding beyond a single one-way message; `bySession` where its handler belongs to one. */
 export function needsOf(contract: Contract, method: MethodDescriptor, bySession = false): MethodNeed[] {
   const needs: Need[] = [];
+  if (method.options?.pattern?.case !== "one_way") needs.push("replies");
   if (method.kind !== "unary") needs.push("streams");
   if (bySession) needs.push("sessions");
   if (contract.callback !== undefined) needs.push("callbacks");
@@ -172,8 +173,9 @@ export function checkNeeds(
   { name, lacks = [] }: Pick<TransportElement, "name" | "lacks">,
   address: string,
 ): void {
-  const unmet = needs.filter(({ need }) => lacks.includes(need));
-  if (unmet.length === 0) return;
-  const list = unmet.map(({ path, need }) => `${path} (${need})`).join(", ");
+  const unmet = new Map<string, Need[]>();
+  for (const { path, need } of needs) if (lacks.includes(need)) unmet.set(path, [...(unmet.get(path) ?? []), need]);
+  if (unmet.size === 0) return;
+  const list = [...unmet].map(([path, each]) => `${path} (${each.join(", ")})`).join(", ");
   throw new Error(`${address}: the ${name} transport cannot carry ${list}; use another binding`);
 }

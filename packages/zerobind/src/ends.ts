@@ -5,6 +5,7 @@ import {
   QueueDevice as CoreQueueDevice,
   ServiceHost as CoreServiceHost,
   Ventilator as CoreVentilator,
+  binding as bindingOf,
 } from "@zerobind/core";
 import type {
   BindingChoice,
@@ -16,6 +17,7 @@ import type {
   ServiceHostOptions as CoreServiceHostOptions,
   VentilatorOptions as CoreVentilatorOptions,
 } from "@zerobind/core";
+import { plainWorkers } from "@zerobind/zeromq";
 import type { ZeromqOptions } from "@zerobind/zeromq";
 import { defaultBindings } from "./default-binding.ts";
 
@@ -59,10 +61,13 @@ export class ServiceHost extends CoreServiceHost {
   }
 }
 
-/** A queue device that finds its bindings by the schemes of its addresses. See the class it extends. */
+/**
+ * A queue device that finds its bindings by the schemes of its addresses; workers at `plainBackend` are plain REP
+ * sockets, each with one call at a time. See the class it extends.
+ */
 export class QueueDevice extends CoreQueueDevice {
   constructor(options: QueueDeviceOptions) {
-    super(withBinding(options));
+    super(withPlainWorkers(withBinding(options), options));
   }
 }
 
@@ -85,6 +90,15 @@ export class PipelineSink extends CorePipelineSink {
   constructor(address: string | readonly string[], options: PipelineSinkOptions = {}) {
     super(address, withBinding(options));
   }
+}
+
+/** What is said of the plain backend, with the binding for it unless another is given. */
+function withPlainWorkers<Options extends Partial<CoreQueueDeviceOptions>>(
+  options: Options,
+  { zeromq, plainBackend, plainBinding }: Partial<QueueDeviceOptions> = {},
+): Options {
+  if (plainBackend === undefined || plainBinding !== undefined) return options;
+  return { ...options, plainBinding: bindingOf(plainWorkers(zeromq)) };
 }
 
 /** The options of core's ends: with the default binding unless another is given. */

@@ -4,7 +4,7 @@ import { remainingMs } from "../client-method.ts";
 import { Ready } from "../gen/zerobind/v1/wire.pb.ts";
 import { rawType } from "../message.ts";
 import { TooLargeError } from "../outgoing.ts";
-import { Flag, RecordType, WireError } from "../records.ts";
+import { Flag, RecordType, RefuseReason, WireError } from "../records.ts";
 import type { BatchReader } from "../records.ts";
 import { RpcError } from "../rpc-error.ts";
 import type { SessionSettings } from "../session.ts";
@@ -52,12 +52,10 @@ export class BackSession extends CallingSession implements CallWorker, LegOwner 
     return this.#legs.size;
   }
 
-  /** Calls that the worker has of this device. */
   get load(): number {
     return this.#legs.size + this.#unacknowledged;
   }
 
-  /** Calls that the worker takes at once. */
   get credit(): number {
     return this.peerLimits.maxConcurrentCalls;
   }
@@ -66,7 +64,6 @@ export class BackSession extends CallingSession implements CallWorker, LegOwner 
     return this.accepting ? Math.max(this.credit - this.load, 0) : 0;
   }
 
-  /** Whether the worker takes another call. */
   get hasRoom(): boolean {
     return this.accepting && this.load < this.credit && !this.outbox.isFull;
   }
@@ -76,7 +73,6 @@ export class BackSession extends CallingSession implements CallWorker, LegOwner 
     return this.services === undefined || this.services.has(service);
   }
 
-  /** Sends a call to the worker; only while `hasRoom`. */
   forward(call: ForwardedCall): void {
     const { opening } = call;
     const { maxMetadataBytes } = this.peerLimits;
@@ -152,6 +148,11 @@ export class BackSession extends CallingSession implements CallWorker, LegOwner 
   protected override onReady(batch: BatchReader): void {
     const { services } = batch.meta(Ready);
     if (services.length > 0) this.services = new Set(services);
+  }
+
+  /** A worker that has connected would not notice that a socket which has many others lets go of it. */
+  protected override leave(reason: string): void {
+    this.refuse(RefuseReason.DRAINING, reason);
   }
 
   protected onWelcome(): void {

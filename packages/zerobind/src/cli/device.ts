@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { QueueFlags } from "./device-queue.ts";
+import { addPump } from "./pump-device.ts";
 import type { Terminal } from "./terminal.ts";
 
 const queueHelp = `
@@ -15,6 +16,8 @@ export function addDevice(program: Command, terminal: Terminal, done: (status: n
     .command("device")
     .description("Run a device: a process that stands between others, which come and go.");
   addQueue(device, terminal, done);
+  addPump(device, "forwarder", terminal, done);
+  addPump(device, "streamer", terminal, done);
 }
 
 function addQueue(device: Command, terminal: Terminal, done: (status: number) => void): void {

@@ -64,6 +64,8 @@ export { PipelineWorker } from "./pipeline/worker.ts";
 export type { PipelineWorkerOptions } from "./pipeline/worker.ts";
 export { PipelineSink } from "./pipeline/sink.ts";
 export type { PipelineSinkOptions } from "./pipeline/sink.ts";
+export { plainJobs, plainResults } from "./pipeline/plain-pipeline.ts";
+export type { PlainSender, PlainTaker } from "./pipeline/plain-pipeline.ts";
 export type {
   BatchEndReport,
   BatchOptions,

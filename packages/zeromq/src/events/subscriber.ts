@@ -63,7 +63,7 @@ export class EventSubscriber extends Lifecycle {
   }
 
   /** As `ready`, and rejects when it takes longer. */
-  waitForReady(timeoutMs = Infinity): Promise<void> {
+  waitForReady(timeoutMs: number = Infinity): Promise<void> {
     this.#openSoon();
     return this.#core.waitForReady(undefined, timeoutMs);
   }

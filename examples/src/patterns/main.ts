@@ -3,10 +3,18 @@
 import { untilStopped } from "../until-stopped.ts";
 import { callback } from "./callback.ts";
 import { duplexChat } from "./duplex-chat.ts";
+import { events } from "./events.ts";
 import { Stage } from "./example.ts";
 import type { Example } from "./example.ts";
+import { oneWay } from "./one-way.ts";
+import { pipeline } from "./pipeline.ts";
+import { queue } from "./queue.ts";
 
 const examples: Readonly<Record<string, Example>> = {
+  queue,
+  events,
+  pipeline,
+  "one-way": oneWay,
   callback,
   "duplex-chat": duplexChat,
 };

@@ -58,7 +58,14 @@ export type {
   Subscription,
   SubscriptionCounts,
 } from "./event-types.ts";
+export { Ventilator } from "./pipeline/ventilator.ts";
+export type { VentilatorOptions } from "./pipeline/ventilator.ts";
+export { PipelineWorker } from "./pipeline/worker.ts";
+export type { PipelineWorkerOptions } from "./pipeline/worker.ts";
+export { PipelineSink } from "./pipeline/sink.ts";
+export type { PipelineSinkOptions } from "./pipeline/sink.ts";
 export type {
+  BatchEndReport,
   BatchOptions,
   BatchProgress,
   BatchReport,
@@ -73,6 +80,10 @@ export type { ExchangeOptions } from "./exchange.ts";
 export { ReplyChannel, RequestContext } from "./reply-channel.ts";
 export type { ReceiveResult, ReplyChannelOptions } from "./reply-channel.ts";
 export { memory } from "./memory.ts";
+export { QueueDevice } from "./device/queue-device.ts";
+export type { QueueDeviceAddresses, QueueDeviceStatus } from "./device/queue-device.ts";
+export type { DeviceEndpoint, DeviceEndpoints, QueueDeviceOptions } from "./device/device-options.ts";
+export type { WorkerChange } from "./device/call-switch.ts";
 
 // For extension authors: transports, encoders and message elements. Not under semantic versioning yet.
 export { Message } from "./message.ts";
@@ -98,6 +109,9 @@ export type {
   PlainRequest,
   Transport,
 } from "./transport.ts";
+export { PlainGateway, PlainLink } from "./plain-link.ts";
+export type { PlainPeer, PlainUse } from "./plain-link.ts";
+export type { PlainHeaderUse } from "./plain-frames.ts";
 export { metadataFromEntries, metadataToEntries } from "./metadata.ts";
 export { PlainHeader } from "./gen/zerobind/v1/wire.pb.ts";
 export { Status as StatusMessage } from "./gen/google/rpc/status.pb.ts";

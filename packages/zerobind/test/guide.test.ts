@@ -10,7 +10,7 @@ const root = join(import.meta.dirname, "../../..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
 
 /** Documents whose examples are whole programs, each with a contract of its own. */
-const documents = ["guide.md", "from-wcf.md"];
+const documents = ["guide.md", "from-wcf.md", "patterns.md"];
 
 /** A project in a folder of its own, with what a document tells its reader to put there. */
 class Project implements Disposable {

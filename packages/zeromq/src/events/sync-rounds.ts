@@ -114,7 +114,7 @@ export class SyncRounds<Wish> {
   startWithin(ms: number): void {
     if (this.#closed) return;
     this.#hurryMs = Math.min(this.#hurryMs, ms);
-    if (this.#isComplete && performance.now() + ms < this.#dueMs) this.#arm(ms);
+    if (this.#isComplete && this.#missing.length === 0 && performance.now() + ms < this.#dueMs) this.#arm(ms);
   }
 
   /** A connection was made: what was subscribed so far is on its way out of order. */
@@ -180,7 +180,7 @@ export class SyncRounds<Wish> {
   #afterAnswer(): void {
     if (!this.#isComplete) return this.#arm(graceMs);
     if (this.#again || this.#owner.hasWishes) this.#soon ??= setImmediate(() => this.#next());
-    this.#arm(Math.min(this.#hurryMs, this.#missing.length > 0 ? graceMs : this.#owner.syncIntervalMs));
+    this.#arm(this.#missing.length > 0 ? graceMs : Math.min(this.#hurryMs, this.#owner.syncIntervalMs));
     this.#owner.proven();
   }
 

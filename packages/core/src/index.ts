@@ -77,6 +77,8 @@ export { memory } from "./memory.ts";
 export { Message } from "./message.ts";
 export type { MessageParts } from "./message.ts";
 export { Lifecycle } from "./lifecycle.ts";
+export { hosting } from "./hosted.ts";
+export type { HostedHandler } from "./hosted.ts";
 export { protobuf } from "./binding.ts";
 export type {
   BindingLike,
@@ -101,3 +103,18 @@ export { metadataFromEntries, metadataToEntries } from "./metadata.ts";
 export { PlainHeader } from "./gen/zerobind/v1/wire.pb.ts";
 export { Status as StatusMessage } from "./gen/google/rpc/status.pb.ts";
 export { nativeMark } from "./records.ts";
+export { checkContract } from "./contract.ts";
+export { logFailure } from "./dispatcher.ts";
+export {
+  checkOptions,
+  isBoolean,
+  isCount,
+  isCountFrom,
+  isFunction,
+  isObject,
+  isOneOf,
+  isTime,
+  kindOf,
+} from "./check.ts";
+export type { Check, Checks } from "./check.ts";
+export { EndCounters } from "./end.ts";

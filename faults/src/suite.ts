@@ -3,7 +3,9 @@ import { churn } from "./scenarios/churn.ts";
 import { clientKilled } from "./scenarios/client-killed.ts";
 import { clientStopped } from "./scenarios/client-stopped.ts";
 import { cyclesScenario } from "./scenarios/cycles.ts";
+import { device } from "./scenarios/device.ts";
 import { flood } from "./scenarios/flood.ts";
+import { events } from "./scenarios/events.ts";
 import { halfOpen } from "./scenarios/half-open.ts";
 import { restartInTurn, restartStreams } from "./scenarios/restart-in-turn.ts";
 import { serverKilled } from "./scenarios/server-killed.ts";
@@ -11,6 +13,7 @@ import { serverStopped } from "./scenarios/server-stopped.ts";
 import { slowConsumer } from "./scenarios/slow-consumer.ts";
 import { garbage } from "./scenarios/garbage.ts";
 import { clockJump } from "./scenarios/clock-jump.ts";
+import { workersKilled } from "./scenarios/workers-killed.ts";
 import { blockedLoop } from "./scenarios/blocked-loop.ts";
 
 /** All scenarios, in the order in which they run. */
@@ -24,9 +27,12 @@ export const suite: readonly ScenarioPlan[] = [
   restartStreams,
   flood,
   churn,
+  device,
   cyclesScenario,
   slowConsumer,
   garbage,
   clockJump,
   blockedLoop,
+  workersKilled,
+  events,
 ];

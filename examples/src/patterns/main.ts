@@ -5,8 +5,12 @@ import { callback } from "./callback.ts";
 import { duplexChat } from "./duplex-chat.ts";
 import { Stage } from "./example.ts";
 import type { Example } from "./example.ts";
+import { pipeline } from "./pipeline.ts";
+import { queue } from "./queue.ts";
 
 const examples: Readonly<Record<string, Example>> = {
+  queue,
+  pipeline,
   callback,
   "duplex-chat": duplexChat,
 };

@@ -65,9 +65,9 @@ export class Scenario {
   }
 
   /** Starts a client that is connected, and warm, when this resolves. */
-  async client(name: string, address: string | string[], settings: ChannelSettings = {}): Promise<Peer> {
+  async client(name: string, address: string | string[], settings: ChannelSettings = {}, channels = 1): Promise<Peer> {
     const peer = await this.peer(name);
-    await peer.ask("connect", address, settings);
+    await peer.ask("connect", address, settings, channels);
     await peer.ask("reached", 5_000);
     return peer;
   }

@@ -29,11 +29,12 @@ interface Paced {
   readonly stopped: Promise<void>;
 }
 
-/** The calling side of a process: one channel, loads that run on it, and the ledger of all calls. */
+/** The calling side of a process: its channels, mostly one, loads that run on them, and the ledger of all calls. */
 export class Client {
   readonly #ledger: Ledger;
-  #channel: Channel | undefined;
-  #caller: Caller | undefined;
+  #channels: Channel[] = [];
+  #callers: Caller[] = [];
+  #turn = 0;
   #loads = new Map<string, Paced>();
 
   constructor(number: number) {
@@ -41,21 +42,23 @@ export class Client {
   }
 
   get #calls(): Caller {
-    if (!this.#caller) throw new Error("not connected: ask connect first");
-    return this.#caller;
+    const caller = this.#callers[this.#turn++ % this.#callers.length];
+    if (!caller) throw new Error("not connected: ask connect first");
+    return caller;
   }
 
-  connect(address: string | string[], settings: ChannelSettings): void {
-    this.#channel = new Channel(address, settings);
-    this.#caller = new Caller(this.#channel.client(Probe), this.#ledger);
+  /** Makes channels, between which calls take turns. */
+  connect(address: string | string[], settings: ChannelSettings, channels = 1): void {
+    this.#channels = Array.from({ length: channels }, () => new Channel(address, settings));
+    this.#callers = this.#channels.map((channel) => new Caller(channel.client(Probe), this.#ledger));
   }
 
   async close(): Promise<void> {
-    await this.#channel?.close();
+    await Promise.all(this.#channels.map((channel) => channel.close()));
   }
 
   counters(): Record<string, number> {
-    return { ...this.#channel?.counters };
+    return { ...this.#channels[0]?.counters };
   }
 
   /** Makes so many calls of a kind at once. */
@@ -154,7 +157,7 @@ export class Client {
 
   /** A channel that nobody closes. */
   leak(): unknown {
-    const channel = new Channel(this.#channel?.address ?? "");
+    const channel = new Channel(this.#channels[0]?.address ?? "");
     void channel.open();
     return channel;
   }

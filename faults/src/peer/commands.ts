@@ -1,6 +1,10 @@
 import { openSync } from "node:fs";
 import { sharedMs } from "./clock.ts";
 import { Client } from "./client.ts";
+import { Crew } from "./crew.ts";
+import { Device } from "./device.ts";
+import { Mill } from "./mill.ts";
+import { Events } from "./events.ts";
 import { Server } from "./server.ts";
 import { takeSnapshot } from "./snapshot.ts";
 
@@ -26,11 +30,17 @@ const kept: unknown[] = [];
 export class Commands {
   readonly server: Server;
   readonly client: Client;
+  readonly crew: Crew;
+  readonly device = new Device();
+  readonly mill: Mill;
+  readonly events = new Events();
   #memory: { timer: NodeJS.Timeout; peakBytes: number } | undefined;
 
   constructor(number: number, logPath: string) {
     this.server = new Server(number, logPath);
     this.client = new Client(number);
+    this.crew = new Crew(number, logPath);
+    this.mill = new Mill(number);
   }
 
   snapshot: typeof takeSnapshot = takeSnapshot;
@@ -39,9 +49,15 @@ export class Commands {
   whenRunning: Server["whenRunning"] = (count, atLeast) => this.server.whenRunning(count, atLeast);
   takeSignals = (): ReturnType<Server["takeSignals"]> => this.server.takeSignals();
   hostCounters = (): Record<string, number> => this.server.counters();
-  wrong = (): string[] => this.server.wrong();
+  wrong = (): string[] => [...this.server.wrong(), ...this.crew.wrong()];
 
-  connect: Client["connect"] = (address, settings) => this.client.connect(address, settings);
+  joinDevice: Crew["join"] = (backend, count) => this.crew.join(backend, count);
+  replaceWorker: Crew["replace"] = (index) => this.crew.replace(index);
+  openDevice: Device["open"] = (settings) => this.device.open(settings);
+  deviceStatus = (): ReturnType<Device["status"]> => this.device.status();
+  deviceWorkers: Device["workers"] = (count, withinMs) => this.device.workers(count, withinMs);
+
+  connect: Client["connect"] = (address, settings, channels) => this.client.connect(address, settings, channels);
   start: Client["start"] = (spec, count) => this.client.start(spec, count);
   make: Client["make"] = (spec, count, atOnce) => this.client.make(spec, count, atOnce);
   startCancelled: Client["startCancelled"] = (spec, afterMs) => this.client.startCancelled(spec, afterMs);
@@ -56,10 +72,28 @@ export class Commands {
   cycles: Client["cycles"] = (address, cycles, atOnce, steps) => this.client.cycles(address, cycles, atOnce, steps);
   channelCounters = (): Record<string, number> => this.client.counters();
 
+  gather: Mill["gather"] = (address) => this.mill.gather(address);
+  work: Mill["work"] = (from, to, concurrency) => this.mill.work(from, to, concurrency);
+  ventilate: Mill["ventilate"] = (address, options) => this.mill.ventilate(address, options);
+  grind: Mill["grind"] = (count, workMs) => this.mill.grind(count, workMs);
+  progress: Mill["progress"] = () => this.mill.progress();
+  report: Mill["report"] = () => this.mill.report();
+  ground: Mill["ground"] = () => this.mill.ground();
+  feed: Events["feed"] = (address, options) => this.events.feed(address, options);
+  feedReady: Events["feedReady"] = (count) => this.events.feedReady(count);
+  publish: Events["publish"] = (spec) => this.events.publish(spec);
+  feedCounters = (): Readonly<Record<string, number>> => this.events.counters();
+  listen: Events["listen"] = (address, count) => this.events.listen(address, count);
+  heard = (): ReturnType<Events["heard"]> => this.events.heard();
+
   /** Closes what is open, first the channel. */
   async close(): Promise<void> {
+    await this.events.close();
     await this.client.close();
+    await this.device.close();
+    await this.crew.close();
     await this.server.close();
+    await this.mill.close();
   }
 
   /** Lets the event loop do nothing for so long. */

@@ -33,10 +33,10 @@ export class Server {
   }
 
   /** Opens the host, and gives the real address. */
-  async serve(address: string, options: HostOptions): Promise<string> {
+  async serve(address: string, options: HostOptions, attach: "bind" | "connect" = "bind"): Promise<string> {
     this.#host = new ServiceHost({ ...options, onError: (error) => this.#wrong.push(`onError: ${String(error)}`) });
     this.#host.serve(Probe, this.#handler());
-    await this.#host.open(address);
+    await this.#host.open({ address, attach });
     return this.#host.address;
   }
 

@@ -24,6 +24,8 @@ export class BatchWriter extends BinaryWriter {
   #bodyStart = -1;
   /** The batch, put aside while a large body is written into a buffer of its own. */
   #batch: Uint8Array<ArrayBuffer> | undefined;
+  /** A body that is there already, and is no part of any buffer of this writer. */
+  #adopted: Uint8Array | undefined;
   #attachments: Uint8Array[] = [];
   #attachedBytes = 0;
 
@@ -50,6 +52,7 @@ export class BatchWriter extends BinaryWriter {
 
   /** Bytes of the body so far. */
   get bodyLength(): number {
+    if (this.#adopted) return this.#adopted.byteLength;
     return this.#batch ? this.position : this.position - this.#bodyStart;
   }
 
@@ -68,6 +71,11 @@ export class BatchWriter extends BinaryWriter {
   /** Ends the body and takes it off the batch, as an array that may be sent. */
   takeBody(): Uint8Array {
     const start = this.#bodyStart;
+    const adopted = this.#adopted;
+    if (adopted) {
+      this.truncate(start);
+      return adopted;
+    }
     const { buffer, pos } = this.#internals;
     const body = this.#batch ? buffer.subarray(0, pos) : buffer.slice(start, pos);
     this.truncate(start);
@@ -78,6 +86,12 @@ export class BatchWriter extends BinaryWriter {
   override raw(chunk: Uint8Array): this {
     if (chunk.byteLength > attachBytes && this.#bodyStart >= 0) this.#makeRoom(chunk.byteLength);
     return super.raw(chunk);
+  }
+
+  /** Writes a body that is encoded already, and is the whole of it: a large one stays the array that it is. */
+  adopt(body: Uint8Array): void {
+    if (body.byteLength > attachBytes) this.#adopted = body;
+    else super.raw(body);
   }
 
   /** Leaves room for `size` bytes and tells where. */
@@ -94,6 +108,7 @@ export class BatchWriter extends BinaryWriter {
     const internals = this.#internals;
     if (this.#batch) this.#use(this.#batch);
     this.#batch = undefined;
+    this.#adopted = undefined;
     this.#bodyStart = -1;
     internals.pos = position;
     if (internals.stackPos.length > 0) internals.stackPos = [];

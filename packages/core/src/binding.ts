@@ -29,8 +29,8 @@ export interface EncoderElement {
   decode(type: AnyMessageType, reader: BinaryReader, length: number): unknown;
 }
 
-/** What a contract may need of a binding beyond single requests and replies. */
-export type Need = "streams" | "sessions" | "callbacks";
+/** What a contract may need of a binding beyond one-way messages. */
+export type Need = "replies" | "streams" | "sessions" | "callbacks";
 
 /** The last element of a stack: what moves the frames. */
 export interface TransportElement extends Transport {

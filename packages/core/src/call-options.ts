@@ -17,7 +17,7 @@ export interface CallOptions {
   readonly deadline?: Date | number | undefined;
   /** Cancels the call on both ends when it aborts; its reason becomes the error's `cause`. */
   readonly signal?: AbortSignal | undefined;
-  /** Sent with the request. */
+  /** Sent with the request; copied when the call is made. */
   readonly metadata?: MetadataInit | undefined;
   /**
    * While there is no connection: wait for one until the deadline, instead of failing with UNAVAILABLE after the
@@ -80,7 +80,9 @@ export function deadlineOf(options: CallOptions | undefined, defaultTimeoutMs: n
   if (deadline === undefined) return startedMs + (timeoutMs ?? defaultTimeoutMs);
   if (timeoutMs !== undefined) throw new TypeError("give timeoutMs or deadline, not both");
   const at = deadline instanceof Date ? deadline.getTime() : deadline;
-  if (typeof at !== "number" || Number.isNaN(at))
-    throw new TypeError(`deadline must be a Date or milliseconds since the epoch, not ${kindOf(deadline)}`);
+  if (typeof at !== "number" || Number.isNaN(at)) {
+    const given = deadline instanceof Date ? "an invalid Date" : kindOf(deadline);
+    throw new TypeError(`deadline must be a Date or milliseconds since the epoch, not ${given}`);
+  }
   return startedMs + (at - Date.now());
 }

@@ -41,7 +41,10 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
   readonly #onFirstCall: () => void;
   readonly #watch = new TimerWheel(false);
   readonly #ends: readonly CallingEnd[];
-  readonly #pick: () => ClientSession | undefined;
+  /** The session for the next call: one that is there and has room, if there is any. */
+  readonly pick: () => ClientSession | undefined;
+  /** Called when some session may have room again; calls that wait have had their turn. */
+  onRoom: (() => void) | undefined;
   readonly #waiting: WaitingCalls;
   readonly #retries: Retries<ClientCall>;
   #state: "unused" | "used" | "closing" = "unused";
@@ -99,7 +102,7 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
         callbacks,
       );
     });
-    this.#pick = sessionPicker(options.balance ?? "round-robin", this.#ends);
+    this.pick = sessionPicker(options.balance ?? "round-robin", this.#ends);
     this.#waiting = new WaitingCalls(this);
     this.#retries = new Retries(this.wheel, options.retry, options.retryBudget, (call) => this.#dispatch(call));
   }
@@ -118,6 +121,11 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     return this.#ends.some(({ connected }) => connected);
   }
 
+  /** Sessions that take calls. */
+  get sessions(): number {
+    return this.#ends.reduce((sum, end) => sum + end.sessions, 0);
+  }
+
   deadlineOf(method: ClientMethod, options: CallOptions | undefined, startedMs: number): number {
     if (options !== undefined) checkCallOptions(options, method);
     return deadlineOf(options, method.timeoutMs ?? this.#options.timeoutMs ?? 30_000, startedMs);
@@ -133,7 +141,7 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     if (this.#state !== "used") return false;
     this.#waiting.add(call);
     // Not in the middle of what the lost session has to do.
-    inNextTurn(() => this.#waiting.serve(this.#pick));
+    inNextTurn(() => this.#waiting.serve(this.pick));
     return true;
   }
 
@@ -214,8 +222,9 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
   }
 
   #roomy(): void {
-    if (this.#waiting.count > 0) this.#waiting.serve(this.#pick);
+    if (this.#waiting.count > 0) this.#waiting.serve(this.pick);
     this.#changed?.();
+    this.onRoom?.();
   }
 
   #dispatch(call: ClientCall): void {
@@ -225,7 +234,7 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
       call.unavailable("was not sent: its channel is closed; make a new one to go on");
       return;
     }
-    const session = this.#waiting.count === 0 ? this.#pick() : undefined;
+    const session = this.#waiting.count === 0 ? this.pick() : undefined;
     if (session) session.begin(call);
     else this.#waiting.take(call);
   }

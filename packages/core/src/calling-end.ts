@@ -72,6 +72,11 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
     return this.#ready.length > 0;
   }
 
+  /** Sessions that take calls. */
+  get sessions(): number {
+    return this.#ready.length;
+  }
+
   /** Whether a session takes no calls since so much waits to be sent on it. */
   get isFull(): boolean {
     return this.#ready.some(({ outbox }) => outbox.isFull);

@@ -99,7 +99,8 @@ export class Channel extends Lifecycle {
   serve(contract: Contract, handler: object, options?: ServeOptions): this {
     if (this.state !== "created")
       throw new Error(`callbacks are served before the channel is used; it is ${this.state}`);
-    this.#dispatcher.add(toService(contract, handler, options), options?.interceptors ?? []);
+    const service = toService(contract, handler, options);
+    this.#dispatcher.add(service, service.options.interceptors ?? []);
     return this;
   }
 

@@ -1,14 +1,14 @@
 import type { ClientCall } from "./caller.ts";
-import { Hello, Refusal, Welcome } from "./gen/zerobind/v1/wire.pb.ts";
+import { CallingSession } from "./calling-session.ts";
+import { Hello } from "./gen/zerobind/v1/wire.pb.ts";
 import { IncomingCalls } from "./incoming-calls.ts";
 import type { IncomingOwner } from "./incoming-calls.ts";
 import { OutgoingCalls } from "./outgoing-calls.ts";
 import { BatchWriter } from "./batch-writer.ts";
-import { RecordType, RefuseReason, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
+import { RecordType, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
 import type { BatchReader } from "./records.ts";
 import type { RpcError } from "./rpc-error.ts";
 import { SessionScope, sessionId } from "./session-context.ts";
-import { Session } from "./session.ts";
 import type { SessionSettings } from "./session.ts";
 import type { Link } from "./transport.ts";
 
@@ -51,18 +51,11 @@ export function helloBatch(settings: SessionSettings, info: string): Uint8Array 
 }
 
 /** The calling end of a session: waits for WELCOME, then carries calls, and answers those that handlers make back. */
-export class ClientSession extends Session {
-  /** Whether it takes new calls. */
-  accepting = false;
-  /** Whether it ended since the server did not want it. */
-  wasRefused = false;
+export class ClientSession extends CallingSession {
   readonly #owner: ClientSessionOwner;
   readonly #outgoing: OutgoingCalls;
   #scope: SessionScope | undefined;
   #incoming: IncomingCalls | undefined;
-  #fatal = false;
-  #draining = false;
-  #greeted = false;
 
   constructor(link: Link, settings: SessionSettings, owner: ClientSessionOwner) {
     super(link, settings);
@@ -102,11 +95,20 @@ export class ClientSession extends Session {
     this.#owner.roomy(this);
   }
 
-  protected onStrangeBatch(): boolean {
-    // Before WELCOME every tag is strange.
-    if (this.outbox.tag === 0) return true;
-    this.settings.count("stale batch");
-    return false;
+  protected get outgoingCalls(): number {
+    return this.#outgoing.size;
+  }
+
+  protected get helloBytes(): Uint8Array {
+    return this.#owner.hello;
+  }
+
+  protected onWelcome(): void {
+    this.#owner.ready(this);
+  }
+
+  protected onDraining(reason: string): void {
+    this.#owner.draining(this, reason);
   }
 
   protected onRecord(batch: BatchReader): void {
@@ -125,20 +127,10 @@ export class ClientSession extends Session {
         return this.#answering().receive(batch);
       case RecordType.ACK:
         return this.#outgoing.acknowledged(batch.aux);
-      case RecordType.WELCOME:
-        return this.#welcome(batch);
       case RecordType.REFUSE:
-        return batch.callId === 0 ? this.#refused(batch) : this.#outgoing.refused(batch);
-      case RecordType.GOAWAY:
-        return this.#goAway();
-      case RecordType.READY:
-        // A server has connected to this end, which has not greeted it yet.
-        if (this.#greeted) throw new WireError("there was more than one READY");
-        this.#greeted = true;
-        if (this.outbox.tag === 0) this.link.send([this.#owner.hello]);
-        return;
+        return batch.callId === 0 ? this.onSessionRecord(batch) : this.#outgoing.refused(batch);
       default:
-        throw new WireError(`a server does not send records of type ${batch.type}`);
+        return this.onSessionRecord(batch);
     }
   }
 
@@ -147,13 +139,12 @@ export class ClientSession extends Session {
     const calls = this.#outgoing.takeAll();
     this.#incoming?.abortAll(reason);
     this.#scope?.end(reason);
-    this.#owner.over(this, reason, this.#fatal);
+    this.#owner.over(this, reason, this.fatal);
     this.#outgoing.lose(calls, reason);
   }
 
   #changed(): void {
-    if (this.#draining && this.#outgoing.size === 0) this.hangUp("the server has gone away");
-    else this.#owner.roomy(this);
+    if (!this.endIfDrained()) this.#owner.roomy(this);
   }
 
   /** The calls of the server; most never make any. */
@@ -164,35 +155,5 @@ export class ClientSession extends Session {
       throw new TypeError("the server is called by the channel's own clients, not back over the session of a callback");
     });
     return (this.#incoming = new IncomingCalls(this, this.#scope, "even", this.#owner.callbacks));
-  }
-
-  #welcome(batch: BatchReader): void {
-    if (this.outbox.tag !== 0) throw new WireError("there was more than one WELCOME");
-    if (batch.tag === 0) throw new WireError("WELCOME has no session tag");
-    const { limits, maxConcurrentCalls } = batch.meta(Welcome);
-    this.outbox.tag = batch.tag;
-    this.learnLimits(limits, maxConcurrentCalls);
-    this.accepting = true;
-    this.#owner.ready(this);
-  }
-
-  #refused(batch: BatchReader): void {
-    const { message, minVersion, maxVersion } = batch.meta(Refusal);
-    const range = batch.aux === RefuseReason.VERSION ? ` (it speaks versions ${minVersion} to ${maxVersion})` : "";
-    this.wasRefused = true;
-    this.#fatal =
-      batch.aux === RefuseReason.VERSION ||
-      batch.aux === RefuseReason.MISMATCH ||
-      batch.aux === RefuseReason.UNAUTHENTICATED;
-    this.hangUp(`the server refused the connection: ${message}${range}`);
-  }
-
-  #goAway(): void {
-    if (this.#draining) return;
-    this.#draining = true;
-    this.accepting = false;
-    this.link.retire();
-    this.#owner.draining(this, "the server is going away");
-    if (this.#outgoing.size === 0) this.hangUp("the server has gone away");
   }
 }

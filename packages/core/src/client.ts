@@ -1,3 +1,4 @@
+import { CallBounds } from "./call-bounds.ts";
 import { kindOf } from "./check.ts";
 import { clientMethod } from "./client-method.ts";
 import type { ClientCall } from "./caller.ts";
@@ -11,12 +12,16 @@ import { compose } from "./interceptor.ts";
 import { InterceptedStream, interceptedStream } from "./intercepted-stream.ts";
 import type { InterceptedCall, Interceptor } from "./interceptor.ts";
 import { Metadata } from "./metadata.ts";
+import type { MetadataInit } from "./metadata.ts";
 import { isPromiseLike, isStreamable } from "./stream.ts";
 import type { ResponseStream } from "./stream.ts";
 import { now } from "./timer-wheel.ts";
+import type { TimerWheel } from "./timer-wheel.ts";
 
 /** The channel as its clients see it. */
 export interface CallStarter {
+  readonly address: string;
+  readonly wheel: TimerWheel;
   deadlineOf(method: ClientMethod, options: CallOptions | undefined, startedMs: number): number;
   start(method: ClientMethod, given: GivenCall, settle?: Settle): ClientCall;
 }
@@ -44,9 +49,14 @@ function directStub(channel: CallStarter, method: ClientMethod): Stub {
   return (request, options) => {
     const startedMs = now();
     const deadlineMs = channel.deadlineOf(method, options, startedMs);
-    const metadata = options?.metadata === undefined ? undefined : Metadata.from(options.metadata);
+    const metadata = options?.metadata === undefined ? undefined : copied(options.metadata);
     return invoke(channel, method, { request, options, metadata, startedMs, deadlineMs });
   };
+}
+
+/** The call may leave later than it is made, and more than once; what its caller changes meanwhile is not its own. */
+function copied(given: MetadataInit): Metadata {
+  return given instanceof Metadata ? given.clone() : new Metadata(given);
 }
 
 function invoke(channel: CallStarter, method: ClientMethod, given: GivenCall): unknown {
@@ -90,18 +100,34 @@ function interceptedStub(channel: CallStarter, method: ClientMethod, interceptor
     return result;
   });
   return (request, options) => {
-    const deadlineMs = channel.deadlineOf(method, options, now());
+    const startedMs = now();
+    const deadlineMs = channel.deadlineOf(method, options, startedMs);
     checkRequest(method, request);
-    const metadata = options?.metadata === undefined ? new Metadata() : new Metadata(options.metadata);
+    const metadata = options?.metadata === undefined ? new Metadata() : copied(options.metadata);
     const items = new ContextItems();
-    if (options?.timeoutMs !== undefined || options?.deadline !== undefined) items.set(outerDeadline, deadlineMs);
+    const hasTime = options?.timeoutMs !== undefined || options?.deadline !== undefined;
+    if (hasTime) items.set(outerDeadline, deadlineMs);
     const context = undefined;
     const call = { side: "client", method: descriptor, path, request, metadata, options, context, items } as const;
-    if (!method.serverStreams) return promised(run, call);
-    const stream = new InterceptedStream(path);
+    const where = `${path} at ${channel.address}`;
+    const bounds = CallBounds.of(
+      { where, options, startedMs, deadlineMs: hasTime ? deadlineMs : Infinity },
+      channel.wheel,
+    );
+    if (!method.serverStreams) return bounded(promised(run, call), bounds);
+    const stream = new InterceptedStream(path, bounds);
     items.set(interceptedStream, stream);
     return stream.draw(() => run(call));
   };
+}
+
+/** What a promise gives, unless the call is over before. */
+function bounded(reply: Promise<unknown>, bounds: CallBounds | undefined): Promise<unknown> {
+  if (!bounds) return reply;
+  return new Promise((resolve, reject) => {
+    bounds.arm(reject);
+    void reply.then(resolve, reject).finally(() => bounds.release());
+  });
 }
 
 /** What interceptors make of a single reply, as a promise; a promise of theirs is handed on as it is. */

@@ -5,9 +5,12 @@
  * not say anything else of. This module loads reflect-metadata, where the metadata is kept.
  */
 import "reflect-metadata";
-import type { ThrottleOptions } from "./lane.ts";
+import { checkOptions, isOneOf, kindOf } from "./check.ts";
+import type { Checks } from "./check.ts";
+import { callMethods, checkContract } from "./contract.ts";
 import type { Contract } from "./contract.ts";
-import { callMethods } from "./contract.ts";
+import { throttleChecks } from "./lane.ts";
+import type { ThrottleOptions } from "./lane.ts";
 import { serviceDescription } from "./serve-options.ts";
 import type { HandlerClass, MethodServeOptions, Serialize, ServeOptions, ServiceDescription } from "./serve-options.ts";
 
@@ -25,18 +28,28 @@ export type OperationDecorator = (
   descriptor?: PropertyDescriptor,
 ) => void;
 
+const operationChecks: Checks = {
+  name: (_, value) => {
+    if (typeof value !== "string")
+      throw new TypeError(`the name of an operation must be a string, not ${kindOf(value)}`);
+  },
+  serialize: isOneOf("none", "session", "instance"),
+};
+
 const serviceKey = "zerobind:service";
 const operationKey = "zerobind:operation";
 const throttleKey = "zerobind:throttle";
 
 /**
  * Says which contract the instances of a class implement, and how they are served (see `ServeOptions`; `host.serve` may
- * say otherwise). A method of the contract that the class lacks is a TypeError from `host.serve`.
+ * say otherwise). A method of the contract that the class lacks is a TypeError from `host.serve`, as are options that
+ * cannot be. TypeError for what is no contract.
  */
 export function service<Handler extends object>(
   contract: Contract<unknown, Handler>,
   options: ServeOptions<Handler> = {},
 ): (target: HandlerClass<object>, context?: ClassDecoratorContext) => void {
+  checkContract(contract);
   return (target) => {
     Reflect.defineMetadata(serviceKey, { contract, options }, target);
     Object.defineProperty(target, serviceDescription, {
@@ -48,22 +61,37 @@ export function service<Handler extends object>(
   };
 }
 
-/** Says of a method which one of the contract it implements, if its own name does not tell, and how it is served. */
+/**
+ * Says of a method which one of the contract it implements, if its own name does not tell, and how it is served.
+ * TypeError for settings that cannot be.
+ */
 export function operation(settings: OperationSettings | string = {}): OperationDecorator {
   const value = typeof settings === "string" ? { name: settings } : settings;
-  return (target, _context, descriptor) => Reflect.defineMetadata(operationKey, value, functionOf(target, descriptor));
+  checkOptions("operation setting", value, operationChecks);
+  return (target, context, descriptor) =>
+    Reflect.defineMetadata(operationKey, value, functionOf(target, context, descriptor));
 }
 
-/** Limits the calls of a method that run at once. For a whole class, say it in the options of `@service`. */
+/**
+ * Limits the calls of a method that run at once. For a whole class, say it in the options of `@service`. TypeError for
+ * options that cannot be.
+ */
 export function throttle(options: ThrottleOptions): OperationDecorator {
-  return (target, _context, descriptor) => Reflect.defineMetadata(throttleKey, options, functionOf(target, descriptor));
+  checkOptions("throttle option", options, throttleChecks);
+  return (target, context, descriptor) =>
+    Reflect.defineMetadata(throttleKey, options, functionOf(target, context, descriptor));
 }
 
 /** Standard decorators get the function itself, the older ones the property that holds it. */
-function functionOf(target: object, descriptor: PropertyDescriptor | undefined): object {
+function functionOf(
+  target: object,
+  context: string | symbol | ClassMethodDecoratorContext | undefined,
+  descriptor: PropertyDescriptor | undefined,
+): object {
+  const isMethod = descriptor !== undefined || (typeof context === "object" && context.kind === "method");
   const decorated: unknown = descriptor ? descriptor.value : target;
-  if (typeof decorated === "function") return decorated;
-  throw new TypeError("@operation and @throttle are for methods");
+  if (isMethod && typeof decorated === "function") return decorated;
+  throw new TypeError("@operation and @throttle are for methods; what is for a whole class is said in @service");
 }
 
 function describe(target: HandlerClass<object>): ServiceDescription {
@@ -72,13 +100,20 @@ function describe(target: HandlerClass<object>): ServiceDescription {
     options: ServeOptions;
   };
   const members = new Map<string, string>();
+  const holders = new Map<string, object>();
   const methods: Record<string, MethodServeOptions> = { ...options.methods };
-  for (const member of memberNames(target.prototype as object)) {
+  for (const [member, holder] of membersOf(target.prototype as object)) {
     const settings = inherited(target, member, operationKey) as OperationSettings | undefined;
     const limits = inherited(target, member, throttleKey) as ThrottleOptions | undefined;
     if (!settings && !limits) continue;
     const localName = localNameOf(contract, settings?.name ?? member, `${target.name}.${member}`);
+    const other = members.get(localName);
+    if (other !== undefined && holders.get(localName) === holder)
+      throw new TypeError(`${target.name}: ${other} and ${member} are both said to be ${localName}`);
+    // The class's own goes before those of the classes that it extends.
+    if (other !== undefined) continue;
     members.set(localName, member);
+    holders.set(localName, holder);
     const serialize = settings?.serialize;
     methods[localName] = {
       ...methods[localName],
@@ -89,12 +124,13 @@ function describe(target: HandlerClass<object>): ServiceDescription {
   return { contract, members, options: { ...options, methods } };
 }
 
-/** Names of all methods of a class and of those that it extends. */
-function memberNames(prototype: object): Set<string> {
-  const names = new Set<string>();
-  for (const each of prototypes(prototype)) for (const name of Object.getOwnPropertyNames(each)) names.add(name);
-  names.delete("constructor");
-  return names;
+/** Names of all methods of a class and of those that it extends, each with the prototype that has it; its own first. */
+function membersOf(prototype: object): Map<string, object> {
+  const holders = new Map<string, object>();
+  for (const each of prototypes(prototype))
+    for (const name of Object.getOwnPropertyNames(each)) if (!holders.has(name)) holders.set(name, each);
+  holders.delete("constructor");
+  return holders;
 }
 
 /** What is said of a method by the class itself, or else by the nearest class that it extends. */

@@ -202,7 +202,8 @@ export function logFailure(error: unknown, { path, id }: HandlerFailure): void {
   console.error(`zerobind: ${what}${id === undefined ? "" : ` (error id ${id})`}:`, error);
 }
 
-function errorId(): string {
+/** Names a failure to whoever may not see it. */
+export function errorId(): string {
   const bytes = globalThis.crypto.getRandomValues(new Uint8Array(6));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

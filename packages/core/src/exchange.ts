@@ -109,7 +109,7 @@ export class RequestChannel implements AsyncDisposable {
     const method = this.#methods.get(key) ?? rawMethod(path, kind);
     // Paths are the caller's own; a program that makes up new ones all the time only loses the cache.
     if (this.#methods.size < 1000) this.#methods.set(key, method);
-    const metadata = headers.size > 0 ? headers : undefined;
+    const metadata = headers.size > 0 ? headers.clone() : undefined;
     const startedMs = now();
     const deadlineMs = this.#calls.deadlineOf(method, options, startedMs);
     return { method, given: { options, metadata, startedMs, deadlineMs } };

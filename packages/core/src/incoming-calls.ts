@@ -78,7 +78,7 @@ export class IncomingCalls implements CalleeOwner {
     const { operation, metadata } = this.#head(batch);
     if (operation instanceof RpcError) return this.#reject(batch, operation);
     if (this.#owner.draining) return this.#refuse(batch, operation);
-    const refusal = this.#refusal(operation) ?? this.#owner.table.admit(operation);
+    const refusal = operation.refusal?.(batch.flags) ?? this.#refusal(operation) ?? this.#owner.table.admit(operation);
     if (refusal) return this.#reject(batch, refusal, operation);
     this.lastCallId = id;
     const { peer } = this.#scope;

@@ -51,13 +51,21 @@ export { Prefix, startsWith } from "./event-types.ts";
 export type {
   EventEntry,
   EventFilter,
+  EventGap,
   EventInfo,
   Replay,
   SubscribeOptions,
   Subscription,
   SubscriptionCounts,
 } from "./event-types.ts";
+export { Ventilator } from "./pipeline/ventilator.ts";
+export type { VentilatorOptions } from "./pipeline/ventilator.ts";
+export { PipelineWorker } from "./pipeline/worker.ts";
+export type { PipelineWorkerOptions } from "./pipeline/worker.ts";
+export { PipelineSink } from "./pipeline/sink.ts";
+export type { PipelineSinkOptions } from "./pipeline/sink.ts";
 export type {
+  BatchEndReport,
   BatchOptions,
   BatchProgress,
   BatchReport,
@@ -72,6 +80,10 @@ export type { ExchangeOptions } from "./exchange.ts";
 export { ReplyChannel, RequestContext } from "./reply-channel.ts";
 export type { ReceiveResult, ReplyChannelOptions } from "./reply-channel.ts";
 export { memory } from "./memory.ts";
+export { QueueDevice } from "./device/queue-device.ts";
+export type { QueueDeviceAddresses, QueueDeviceStatus } from "./device/queue-device.ts";
+export type { DeviceEndpoint, DeviceEndpoints, QueueDeviceOptions } from "./device/device-options.ts";
+export type { WorkerChange } from "./device/call-switch.ts";
 
 // For extension authors: transports, encoders and message elements. Not under semantic versioning yet.
 export { Message } from "./message.ts";
@@ -99,9 +111,14 @@ export type {
   PlainRequest,
   Transport,
 } from "./transport.ts";
+export { PlainGateway, PlainLink } from "./plain-link.ts";
+export type { PlainPeer, PlainUse } from "./plain-link.ts";
+export type { PlainHeaderUse } from "./plain-frames.ts";
 export { metadataFromEntries, metadataToEntries } from "./metadata.ts";
 export { PlainHeader } from "./gen/zerobind/v1/wire.pb.ts";
 export { Status as StatusMessage } from "./gen/google/rpc/status.pb.ts";
+export { EventHeader, EventRequest } from "./gen/zerobind/v1/events.pb.ts";
+export type { EventAnswer, EventItem, EventLoss, EventWish } from "./gen/zerobind/v1/events.pb.ts";
 export { nativeMark } from "./records.ts";
 export { checkContract } from "./contract.ts";
 export { logFailure } from "./dispatcher.ts";
@@ -117,4 +134,4 @@ export {
   kindOf,
 } from "./check.ts";
 export type { Check, Checks } from "./check.ts";
-export { EndCounters } from "./end.ts";
+export { EndCounters, guarded } from "./end.ts";

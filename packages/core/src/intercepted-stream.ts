@@ -1,7 +1,9 @@
+import type { CallBounds } from "./call-bounds.ts";
 import { cancelled } from "./call-errors.ts";
 import { ContextKey } from "./context.ts";
 import { isPromiseLike } from "./stream.ts";
 import type { ResponseStream } from "./stream.ts";
+import { inNextTurn } from "./turn.ts";
 
 type Result = IteratorResult<unknown>;
 
@@ -16,15 +18,19 @@ interface Waiter {
  */
 export class InterceptedStream implements ResponseStream<unknown> {
   readonly #path: string;
+  readonly #bounds: CallBounds | undefined;
   /** The calls that interceptors have begun for it. */
   readonly #calls: ResponseStream<unknown>[] = [];
   readonly #waiting = new Set<Waiter>();
   #source: AsyncIterator<unknown> | PromiseLike<AsyncIterator<unknown>> | undefined;
   #isOver = false;
   #error: { thrown: unknown } | undefined;
+  /** Why it must be over, once it must; whoever reads on hears what its interceptors say of that, or this. */
+  #expired: { thrown: unknown } | undefined;
 
-  constructor(path: string) {
+  constructor(path: string, bounds: CallBounds | undefined) {
     this.#path = path;
+    this.#bounds = bounds;
   }
 
   /** Draws from what the interceptors return; what they throw comes as the stream's error. */
@@ -35,6 +41,10 @@ export class InterceptedStream implements ResponseStream<unknown> {
       this.#source = isPromiseLike(result) ? result.then((made) => this.#iterate(made)) : this.#iterate(result);
       // Whoever takes the first message hears of it.
       if (isPromiseLike(this.#source)) this.#source.then(undefined, () => undefined);
+      this.#bounds?.arm((thrown) => {
+        this.#expired = { thrown };
+        if (this.#waiting.size > 0) this.#fail(this.#expired);
+      });
     } catch (thrown) {
       this.#end({ thrown });
     }
@@ -52,15 +62,16 @@ export class InterceptedStream implements ResponseStream<unknown> {
       const waiter = { resolve, reject };
       this.#waiting.add(waiter);
       if (this.#isOver || this.#source === undefined) return this.#end(this.#error);
+      if (this.#expired) inNextTurn(() => this.#waiting.has(waiter) && this.#fail(this.#expired));
       this.#take(this.#source).then(
         (result) => {
           if (!this.#waiting.delete(waiter)) return;
-          if (result.done) this.#isOver = true;
+          if (result.done) this.#over();
           resolve(result);
         },
         (thrown: unknown) => {
           if (!this.#waiting.delete(waiter)) return;
-          this.#isOver = true;
+          this.#over();
           reject(thrown);
         },
       );
@@ -68,9 +79,7 @@ export class InterceptedStream implements ResponseStream<unknown> {
   }
 
   return(): Promise<Result> {
-    this.#end(undefined);
-    for (const call of this.#calls) void call.return();
-    this.#closeSource();
+    this.#fail(undefined);
     return Promise.resolve({ done: true, value: undefined });
   }
 
@@ -101,9 +110,21 @@ export class InterceptedStream implements ResponseStream<unknown> {
     );
   }
 
+  /** Ends it and what its interceptors have begun. */
+  #fail(error: { thrown: unknown } | undefined): void {
+    this.#end(error);
+    for (const call of this.#calls) void call.return();
+    this.#closeSource();
+  }
+
+  #over(): void {
+    this.#isOver = true;
+    this.#bounds?.release();
+  }
+
   /** An error is thrown once; whoever waits beside or comes later sees the end. */
   #end(error: { thrown: unknown } | undefined): void {
-    this.#isOver = true;
+    this.#over();
     this.#error = error;
     for (const waiter of this.#waiting) {
       if (this.#error) waiter.reject(this.#error.thrown);

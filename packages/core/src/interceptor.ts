@@ -39,7 +39,9 @@ export interface InterceptedCall {
  * (For methods with a single reply it would `return await next(call)`; `call.method.kind` tells them apart.)
  *
  * On the client, the time that a caller gives counts from its call, whatever the interceptors do with it; they may
- * shorten it by `options`. Times that a method or a channel has by default count from `next`.
+ * shorten it by `options`. When it is over, or the caller's signal aborts, the call ends even if they wait for something
+ * else; what they make of the end of the call within counts if they do it at once. Times that a method or a channel has
+ * by default count from `next`.
  *
  * The first interceptor of a list is the outermost. They are composed once, when the client is made or the service is
  * served; without any, calls pay nothing.

@@ -101,6 +101,11 @@ export class Lane<Call extends WaitingCall> {
     return undefined;
   }
 
+  /** All that wait. */
+  all(): Call[] {
+    return [...this.#lines.values()].flatMap((line) => [...line]);
+  }
+
   remove(call: Call): void {
     const line = this.#lines.get(call.sessionKey);
     if (line?.delete(call) && line.size === 0) this.#lines.delete(call.sessionKey);

@@ -1,5 +1,6 @@
 import type { TransportElement } from "./binding.ts";
-import type { AttachOptions, Attachment, AttachmentListener, Link, LinkReceiver } from "./transport.ts";
+import { PairedLink } from "./paired-link.ts";
+import type { AttachOptions, Attachment, AttachmentListener } from "./transport.ts";
 import { inNextTurn } from "./turn.ts";
 
 const reconnectMs = 10;
@@ -45,71 +46,6 @@ function bind(address: string, listener: AttachmentListener): Attachment {
   return attachment;
 }
 
-/** One end of a connection: what it sends arrives at the other end a turn later. */
-class MemoryLink implements Link {
-  readonly remoteAddress: string;
-  readonly #onClose: (link: MemoryLink) => void;
-  readonly #onRetire: (link: MemoryLink) => void;
-  readonly #inbox: (readonly Uint8Array[])[] = [];
-  #receiver: LinkReceiver | undefined;
-  #other: MemoryLink | undefined;
-  #delivering = false;
-
-  constructor(remoteAddress: string, on: { close: (link: MemoryLink) => void; retire?: (link: MemoryLink) => void }) {
-    this.remoteAddress = remoteAddress;
-    this.#onClose = on.close;
-    this.#onRetire = on.retire ?? (() => undefined);
-  }
-
-  static join(left: MemoryLink, right: MemoryLink): void {
-    left.#other = right;
-    right.#other = left;
-  }
-
-  receiveWith(receiver: LinkReceiver): void {
-    this.#receiver = receiver;
-  }
-
-  send(frames: readonly Uint8Array[]): boolean {
-    if (!this.#other) return false;
-    this.#other.#deliver([...frames]);
-    return true;
-  }
-
-  retire(): void {
-    this.#onRetire(this);
-  }
-
-  close(): void {
-    this.#onClose(this);
-    this.#receiver = undefined;
-    const other = this.#other;
-    this.#other = undefined;
-    if (!other) return;
-    other.#other = undefined;
-    other.#deliver(undefined);
-  }
-
-  /** Frames, or the end of the connection, in their order. */
-  #deliver(frames: readonly Uint8Array[] | undefined): void {
-    this.#inbox.push(frames ?? []);
-    if (this.#delivering) return;
-    this.#delivering = true;
-    inNextTurn(() => {
-      this.#delivering = false;
-      for (const message of this.#inbox.splice(0)) {
-        const receiver = this.#receiver;
-        if (message.length > 0) receiver?.receive(message);
-        else {
-          this.#receiver = undefined;
-          this.#onClose(this);
-          receiver?.lost("the other end has closed the connection");
-        }
-      }
-    });
-  }
-}
-
 /** Resolves when what was sent before has arrived. */
 function delivered(): Promise<void> {
   return new Promise(inNextTurn);
@@ -118,7 +54,7 @@ function delivered(): Promise<void> {
 class MemoryListener implements Attachment {
   readonly address: string;
   readonly #listener: AttachmentListener;
-  readonly #links = new Set<MemoryLink>();
+  readonly #links = new Set<PairedLink>();
 
   constructor(address: string, listener: AttachmentListener) {
     this.address = address;
@@ -126,10 +62,10 @@ class MemoryListener implements Attachment {
   }
 
   /** Takes the other end of a new connection. */
-  accept(peer: MemoryLink): void {
-    const link = new MemoryLink("memory", { close: (closed) => this.#links.delete(closed) });
+  accept(peer: PairedLink): void {
+    const link = new PairedLink("memory", { close: (closed) => this.#links.delete(closed) });
     this.#links.add(link);
-    MemoryLink.join(link, peer);
+    PairedLink.join(link, peer);
     link.receiveWith(this.#listener.accept(link));
   }
 
@@ -144,9 +80,9 @@ class MemoryConnector implements Attachment {
   readonly address: string;
   readonly #greeting: Uint8Array | undefined;
   readonly #listener: AttachmentListener;
-  readonly #links = new Set<MemoryLink>();
+  readonly #links = new Set<PairedLink>();
   /** The newest link; it is the one that is replaced when it closes. */
-  #current: MemoryLink | undefined;
+  #current: PairedLink | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
@@ -186,12 +122,12 @@ class MemoryConnector implements Attachment {
       this.#listener.trouble(`${this.address}: nothing in this process has bound it yet`);
       return;
     }
-    const successor = (link: MemoryLink): void => {
+    const successor = (link: PairedLink): void => {
       if (this.#current !== link) return;
       this.#current = undefined;
       this.connectSoon(reconnectMs);
     };
-    const link = new MemoryLink(this.address, {
+    const link = new PairedLink(this.address, {
       close: (closed) => {
         this.#links.delete(closed);
         successor(closed);

@@ -11,6 +11,8 @@ export type MetadataInit =
 
 const validKey = /^[0-9a-z_.-]+$/;
 
+const nothing: Map<string, MetadataValue[]> = new Map();
+
 /** What only this module sees of metadata. */
 let valuesOf: (metadata: Metadata) => ReadonlyMap<string, readonly MetadataValue[]>;
 
@@ -19,11 +21,13 @@ let valuesOf: (metadata: Metadata) => ReadonlyMap<string, readonly MetadataValue
  *
  * Keys are case-insensitive and kept in lower case; they consist of `0-9 a-z _ . -`, and those that begin with `zb-`
  * are reserved. A key may have several values, which keep their order. Values of keys that end in `-bin` are bytes,
- * all others are text: any Unicode but control characters. Everything is checked when it is put in (TypeError).
+ * all others are text: any Unicode but control characters (U+0000 to U+001F, U+007F to U+009F). Everything is checked when it is put in (TypeError).
  * Byte values are kept by reference: do not change them afterwards.
  */
 export class Metadata implements Iterable<[string, MetadataValue]> {
-  readonly #values = new Map<string, MetadataValue[]>();
+  /** Those of `nothing` and of copies are shared until one of them is changed. */
+  #values = nothing;
+  #isShared = true;
   #byteLength = 0;
 
   static {
@@ -84,8 +88,10 @@ export class Metadata implements Iterable<[string, MetadataValue]> {
 
   delete(key: string): boolean {
     const name = key.toLowerCase();
-    for (const value of this.#values.get(name) ?? []) this.#byteLength -= checkedBytes(name, value);
-    return this.#values.delete(name);
+    const values = this.#values.get(name);
+    if (!values) return false;
+    for (const value of values) this.#byteLength -= checkedBytes(name, value);
+    return this.#own().delete(name);
   }
 
   /** Key and value of each value, keys in the order of their first value. */
@@ -95,7 +101,11 @@ export class Metadata implements Iterable<[string, MetadataValue]> {
 
   /** A copy that can be changed without changing this one; byte values are shared. */
   clone(): Metadata {
-    return new Metadata(this);
+    const copy = new Metadata();
+    copy.#values = this.#values;
+    copy.#byteLength = this.#byteLength;
+    this.#isShared = true;
+    return copy;
   }
 
   toJSON(): Record<string, MetadataValue[]> {
@@ -103,11 +113,21 @@ export class Metadata implements Iterable<[string, MetadataValue]> {
   }
 
   #add(name: string, value: MetadataValue, bytes: number): this {
-    const values = this.#values.get(name);
+    const all = this.#own();
+    const values = all.get(name);
     if (values) values.push(value);
-    else this.#values.set(name, [value]);
+    else all.set(name, [value]);
     this.#byteLength += bytes;
     return this;
+  }
+
+  /** The values, to change them. */
+  #own(): Map<string, MetadataValue[]> {
+    if (!this.#isShared) return this.#values;
+    this.#isShared = false;
+    const own = new Map<string, MetadataValue[]>();
+    for (const [key, values] of this.#values) own.set(key, [...values]);
+    return (this.#values = own);
   }
 }
 
@@ -173,7 +193,7 @@ function textBytes(name: string, text: string): number {
   for (let index = 0; index < text.length; index++) {
     const unit = text.charCodeAt(index);
     if (unit >= 0x20 && unit < 0x7f) continue;
-    if (unit < 0x80) {
+    if (unit < 0xa0) {
       throw new TypeError(
         `metadata "${name}" has a control character; encode the text (encodeURIComponent), or send it as bytes under "${name}-bin"`,
       );

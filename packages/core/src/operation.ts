@@ -54,6 +54,8 @@ export interface Operation {
   readonly callback: string | undefined;
   /** Where its calls wait; undefined where nothing limits them. */
   readonly lane: Lane<IncomingCall> | undefined;
+  /** Why a call with these flags of its CALL cannot be taken, where that depends on them. */
+  refusal?(flags: number): RpcError | undefined;
   /** Told of replies that could not be sent. */
   onUnsendable?(error: RpcError): void;
   /** Answers the call; called once per call, when its request is there or, where requests stream, at once. */

@@ -1,83 +1,158 @@
+import { checkOptions, isCountFrom, isFunction, isTime } from "./check.ts";
+import type { Checks } from "./check.ts";
 import type { MessageInit } from "./contract.ts";
+import { callChecks } from "./call-options.ts";
 import type { RequestStream } from "./stream.ts";
 
-/** Where the jobs of a batch come from. It is read no faster than workers take jobs. */
+/**
+ * Where the jobs of a batch come from: any async iterable, iterable or ReadableStream. It is read as workers ask for
+ * jobs, at most 32 ahead of them, and closed when the batch ends before it.
+ */
 export type JobSource<T> = RequestStream<T>;
 
-/** How far a batch has come. */
+/** How far a batch has come. Every job that was read is exactly one of waiting, running, done and failed. */
 export interface BatchProgress {
-  /** Jobs that are known so far: those that were read from the source. */
-  readonly total: number;
-  /** Jobs whose result the sink has taken. */
-  readonly done: number;
+  /** All jobs, once that is known: from the beginning for arrays, sets and maps, else when the source has ended. */
+  readonly total: number | undefined;
+  /** Jobs that were read from the source and that no worker has now. */
+  readonly waiting: number;
   /** Jobs that a worker holds. */
   readonly running: number;
+  /** Jobs whose result the sink has acknowledged. */
+  readonly done: number;
   /** Jobs that were given up. */
   readonly failed: number;
-  /** Jobs done per second, of late. */
+  /** How often a job was given out again. */
+  readonly retried: number;
+  /** Jobs done per second, of the last second or two. */
   readonly ratePerSecond: number;
 }
 
 /** A job that was given up. */
 export interface DeadLetter<T> {
+  /** As the source gave it. */
   readonly job: MessageInit<T>;
-  /** Its number in the batch, from 0. */
+  /** Its number in the batch, from 0, in the order of the source. */
   readonly number: number;
-  /** How often it was tried. */
+  /** How many of its attempts count; 0 for a job that could not be sent at all. */
   readonly attempts: number;
-  /** Why the last attempt failed. */
+  /** What the last attempt ended with. */
   readonly error: Error;
 }
 
-/** What a batch of jobs of the message `T` is told. */
+/** How one batch of jobs of the message `T` is done. Times are in milliseconds. */
 export interface BatchOptions<T> {
-  /** How often a job is tried before it is given up. */
-  readonly maxAttempts?: number | undefined;
-  /** How long a worker may hold a job without a sign of life before it goes to another one. */
+  /**
+   * How long a worker may take for a job, delivery to the sink included. When it is over, the worker's `signal` aborts,
+   * and the job goes to another one. A worker of which nothing at all was heard for so long is given up with all it
+   * holds. Default: the ventilator's (30,000).
+   */
   readonly leaseMs?: number | undefined;
-  /** Told of jobs that are given up. */
+  /**
+   * How often a job is tried before it is given up. What counts: its handler threw, its lease ended, its worker was
+   * lost. What does not: a worker that closes, a sink that cannot be reached. Default: the ventilator's (3).
+   */
+  readonly maxAttempts?: number | undefined;
+  /** Pause after an attempt whose handler threw, twice as long after each further one, at most 5 s. Default 100. */
+  readonly backoffMs?: number | undefined;
+  /** Told of each job that is given up. What it throws goes to `onTrouble`. */
   readonly onDeadLetter?: ((letter: DeadLetter<T>) => void) | undefined;
-  /** Told how far the batch has come, now and then and at its end. */
+  /** Told how far the batch has come, while it moves and once at its end. What it throws goes to `onTrouble`. */
   readonly onProgress?: ((progress: BatchProgress) => void) | undefined;
+  /** Least time between two calls of `onProgress`. Default 100. */
+  readonly progressIntervalMs?: number | undefined;
   /** Cancels the batch when it aborts. */
   readonly signal?: AbortSignal | undefined;
 }
 
+const batchChecks: Checks = {
+  leaseMs: isTime,
+  maxAttempts: isCountFrom(1),
+  backoffMs: isTime,
+  onDeadLetter: isFunction,
+  onProgress: isFunction,
+  progressIntervalMs: isTime,
+  signal: callChecks["signal"]!,
+};
+
+/** Throws TypeError for what a batch cannot be told. */
+export function checkBatchOptions(options: object): void {
+  checkOptions("batch option", options, batchChecks);
+}
+
 /** How a batch ended. */
-export interface BatchReport extends BatchProgress {
+export interface BatchReport {
+  /** The id of the batch, as handlers of its jobs see it. */
   readonly batch: string;
-  /** Whether it ended because it was cancelled. */
-  readonly cancelled: boolean;
+  /** Jobs whose result the sink has acknowledged. */
+  readonly done: number;
+  /** Jobs that were given up. */
+  readonly failed: number;
+  /** The first 1,000 of those. */
+  readonly deadLetters: readonly DeadLetter<unknown>[];
+  /** From the call that began it until the sink knew of its end. */
   readonly durationMs: number;
+  /** Jobs done per second, over all of that. */
+  readonly ratePerSecond: number;
 }
 
 /** A batch of jobs on its way. */
 export interface JobBatch {
-  /** Resolves when every job is done or given up, or the batch was cancelled. */
+  /** Random; handlers of its jobs and results see it. */
+  readonly id: string;
+  /**
+   * Resolves when every job is done or given up, and the sink knows that this was all. Rejects with what the source
+   * threw, when the jobs that were under way are done; CANCELLED at once if the batch is cancelled or its ventilator
+   * closed; and with the reason if the ventilator could not be opened. May be left alone: a rejection that nobody looks
+   * at is no unhandled one.
+   */
   readonly finished: Promise<BatchReport>;
   readonly progress: BatchProgress;
-  /** No further job is given out; those that workers hold are cancelled. */
-  cancel(): void;
+  /**
+   * Ends the batch: its source is closed, no further job is given out, and the workers that hold some see their
+   * signals abort. Results that the sink has by then stay there. Does nothing once the batch has ended.
+   */
+  cancel(reason?: unknown): void;
 }
 
-/** What a worker knows of a job. */
+/** What a worker's handler knows of a job. */
 export interface JobContext {
+  /** The id of the batch. */
   readonly batch: string;
-  /** Its number in the batch, from 0. */
+  /** The number of the job in its batch, from 0, in the order of the source. */
   readonly number: number;
-  /** From 1. */
+  /** From 1. Attempts that do not count (see `BatchOptions.maxAttempts`) are not counted here either. */
   readonly attempt: number;
-  /** Aborts when the job is not wanted any more, or another worker has got it. */
+  /** Aborts when the result is not wanted any more: the lease is over, the batch cancelled, the ventilator gone. */
   readonly signal: AbortSignal;
-  /** How long the job is still this worker's, in milliseconds. */
-  readonly leaseRemainingMs: number;
+  /** When the lease is over, in milliseconds since the epoch; undefined if it never is. */
+  readonly deadline: number | undefined;
+  /** Milliseconds until then, by the monotonic clock; Infinity without a lease, 0 when it is over. */
+  timeRemainingMs(): number;
 }
 
-/** What a sink knows of a result. */
+/** What a sink's handler knows of a result. */
 export interface ResultContext {
+  /** The id of the batch. */
   readonly batch: string;
-  /** The number of its job in the batch, from 0. */
+  /** The number of its job in the batch, from 0, in the order of the source. */
   readonly number: number;
   /** The attempt that made it, from 1. */
   readonly attempt: number;
+}
+
+/** What a sink is told when a batch is over. */
+export interface BatchEndReport {
+  /** The id of the batch. */
+  readonly batch: string;
+  /** `package.Service/Method` of its jobs. */
+  readonly path: string;
+  /** Results that a sink has acknowledged: this one, unless it was restarted meanwhile. */
+  readonly done: number;
+  /** Jobs that were given up. */
+  readonly failed: number;
+  /** Since the batch began. */
+  readonly durationMs: number;
+  /** Why the batch ended before all of its jobs were done or given up; undefined if it is complete. */
+  readonly brokenOff: string | undefined;
 }

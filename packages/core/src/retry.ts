@@ -33,7 +33,7 @@ export interface RetryPolicy {
  * token back, and nothing is tried again while there are `maxTokens / 2` or fewer.
  */
 export interface RetryBudget {
-  /** Default 1,000: 500 failures in a row are tried again. */
+  /** Default 1,000: 500 failures in a row are tried again. Infinity for no budget. */
   readonly maxTokens?: number | undefined;
   /** Default 0.1: in the long run, one call in ten may be tried again. */
   readonly tokenRatio?: number | undefined;
@@ -140,7 +140,8 @@ export class Retries<Call extends RetriableCall> {
     this.#tokens = Math.max(this.#tokens - 1, 0);
     if (attempts.made >= maxAttempts) return false;
     const atMs = now() + (askedPauseMs(error) ?? pauseMs(policy, attempts.made));
-    if (this.#tokens <= this.#maxTokens / 2) attempts.stopped = "the channel's budget for retries is used up";
+    if (this.#maxTokens < Infinity && this.#tokens <= this.#maxTokens / 2)
+      attempts.stopped = "the channel's budget for retries is used up";
     else if (atMs >= call.deadlineMs) attempts.stopped = "its deadline would have passed before the next attempt";
     if (attempts.stopped !== undefined) return false;
     this.#pausing.add(call);
@@ -201,7 +202,9 @@ const statusCodes: readonly number[] = Object.values(Status);
 function pauseMs(policy: RetryPolicy, made: number): number {
   const { initialBackoffMs = defaults.initialBackoffMs, maxBackoffMs = defaults.maxBackoffMs } = policy;
   const { backoffMultiplier = defaults.backoffMultiplier } = policy;
-  const pause = Math.min(initialBackoffMs * backoffMultiplier ** (made - 1), maxBackoffMs);
+  // Nothing grows to nothing, however often: the product would be NaN once the power is Infinity.
+  const grown = initialBackoffMs === 0 ? 0 : initialBackoffMs * backoffMultiplier ** (made - 1);
+  const pause = Math.min(grown, maxBackoffMs);
   return pause * (0.8 + 0.4 * Math.random());
 }
 

@@ -1,25 +1,21 @@
 import { CallbackCalls } from "./callback-calls.ts";
 import type { Contract } from "./contract.ts";
-import { GoAway, Hello, Ready, Refusal, Welcome } from "./gen/zerobind/v1/wire.pb.ts";
+import { Ready, Refusal } from "./gen/zerobind/v1/wire.pb.ts";
 import { IncomingCalls } from "./incoming-calls.ts";
 import type { IncomingOwner } from "./incoming-calls.ts";
 import { BatchWriter } from "./batch-writer.ts";
-import { RecordType, RefuseReason, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
+import { RecordType, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
 import type { BatchReader } from "./records.ts";
 import { quoted } from "./refusals.ts";
 import type { RpcError } from "./rpc-error.ts";
 import { SessionScope, sessionId } from "./session-context.ts";
-import { Session } from "./session.ts";
+import { ServingSession } from "./serving-session.ts";
+import type { GreetingOwner } from "./serving-session.ts";
 import type { SessionSettings } from "./session.ts";
 import type { Link } from "./transport.ts";
 
 /** The serving end that a session belongs to. */
-export interface ServerSessionOwner extends IncomingOwner {
-  /** 8 random bytes of this process's opening. */
-  readonly epoch: Uint8Array;
-  readonly info: string;
-  /** Whether there is room for one more session; counts it if so. */
-  admitSession(): boolean;
+export interface ServerSessionOwner extends IncomingOwner, GreetingOwner {
   /** Something that waited in an outbox has left. */
   outboxMoved(): void;
   /** It has ended. `admitted`: it had been counted. */
@@ -38,15 +34,14 @@ export function readyBatch(services: readonly string[], info: string): Uint8Arra
 }
 
 /** The serving end of a session: answers HELLO, then takes calls, and makes some of its own if handlers call back. */
-export class ServerSession extends Session {
+export class ServerSession extends ServingSession {
   readonly #owner: ServerSessionOwner;
   #scope!: SessionScope;
   #incoming!: IncomingCalls;
   #callbacks: CallbackCalls | undefined;
-  #admitted = false;
 
   constructor(link: Link, settings: SessionSettings, owner: ServerSessionOwner) {
-    super(link, settings);
+    super(link, settings, owner);
     this.#owner = owner;
     this.#begin();
   }
@@ -58,13 +53,6 @@ export class ServerSession extends Session {
 
   get openCalls(): number {
     return this.#incoming.size + (this.#callbacks?.size ?? 0);
-  }
-
-  /** Asks the peer to take its new calls elsewhere. */
-  goAway(reason: string): void {
-    if (this.outbox.tag === 0) return;
-    this.writeControl(RecordType.GOAWAY, 0, this.#incoming.lastCallId, [GoAway, { reason, alternatives: [] }]);
-    this.outbox.flush();
   }
 
   /** Ends every open call with a status; used when the host does not wait for them. */
@@ -84,23 +72,12 @@ export class ServerSession extends Session {
     this.#callbacks?.calls.relieved();
   }
 
-  protected onStrangeBatch(batch: BatchReader): boolean {
-    // HELLO says 0, since it asks for a tag; a peer that says it again has begun a new life.
-    if (batch.tag === 0) return true;
-    this.settings.count("stale batch");
-    // The answer carries the tag that the peer believes in, so that it knows which of its sessions is meant.
-    const { tag } = this.outbox;
-    this.outbox.flush();
-    this.outbox.tag = batch.tag;
-    this.writeControl(RecordType.REFUSE, 0, RefuseReason.UNKNOWN_SESSION);
-    this.outbox.flush();
-    this.outbox.tag = tag;
-    if (tag === 0) this.hangUp("the peer spoke of a session that is not known");
-    return false;
+  protected get lastCallId(): number {
+    return this.#incoming.lastCallId;
   }
 
   protected onRecord(batch: BatchReader): void {
-    if (batch.type === RecordType.HELLO) return this.#hello(batch);
+    if (batch.type === RecordType.HELLO) return this.hello(batch);
     if (batch.tag === 0) throw new WireError("the first record must be HELLO");
     const isIncoming = (batch.callId & 1) === 1;
     switch (batch.type) {
@@ -127,7 +104,12 @@ export class ServerSession extends Session {
 
   protected onOver(reason: string): void {
     this.#finish(reason);
-    this.#owner.over(this, this.#admitted);
+    this.#owner.over(this, this.admitted);
+  }
+
+  protected onNewLife(reason: string): void {
+    this.#finish(reason);
+    this.#begin();
   }
 
   #begin(): void {
@@ -156,48 +138,5 @@ export class ServerSession extends Session {
     const late = calls();
     late.lost(ended);
     return late.client(contract);
-  }
-
-  #hello(batch: BatchReader): void {
-    if (batch.count !== 1) throw new WireError("HELLO is not the only record of its batch");
-    const hello = batch.meta(Hello);
-    if (this.outbox.tag !== 0) {
-      this.#finish("it has said HELLO again");
-      // What was not sent to the former life of the peer would be misread by the new one.
-      this.outbox.reset();
-      this.#begin();
-    }
-    if (hello.minVersion > wireVersion || hello.maxVersion < wireVersion) {
-      return this.refuse(RefuseReason.VERSION, "it has no version of the protocol in common");
-    }
-    const mismatch = this.#mismatch(hello);
-    if (mismatch) return this.refuse(RefuseReason.MISMATCH, mismatch);
-    if (this.#owner.draining) return this.refuse(RefuseReason.DRAINING, "the server is going away");
-    if (!this.#admitted && !(this.#admitted = this.#owner.admitSession()))
-      return this.refuse(
-        RefuseReason.EXHAUSTED,
-        "the server has as many sessions as it allows (its option maxSessions)",
-      );
-    this.learnLimits(hello.limits, hello.maxConcurrentCalls);
-    this.outbox.tag = (globalThis.crypto.getRandomValues(new Uint32Array(1))[0]! | 1) >>> 0;
-    const { epoch, info } = this.#owner;
-    const welcome: Welcome = {
-      version: wireVersion,
-      epoch,
-      limits: this.limits,
-      features: [],
-      serverInfo: info,
-      maxConcurrentCalls: this.limits.maxConcurrentCalls,
-    };
-    this.writeControl(RecordType.WELCOME, 0, 0, [Welcome, welcome]);
-  }
-
-  #mismatch(hello: Hello): string | undefined {
-    const { encoding, elements } = this.settings;
-    if ((hello.encoding || "protobuf") !== encoding)
-      return `the server encodes messages as ${encoding}, the client as ${quoted(hello.encoding)}`;
-    const [here, there] = [elements.join(", "), hello.elements.join(", ")];
-    if (here === there) return undefined;
-    return `the message elements of the bindings differ: server [${here}], client [${quoted(there).slice(1, -1)}]; give both ends the same binding`;
   }
 }

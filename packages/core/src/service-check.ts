@@ -5,7 +5,7 @@ import type { Contract, MethodDescriptor } from "./contract.ts";
 import type { Need, TransportElement } from "./binding.ts";
 import { throttleChecks } from "./lane.ts";
 import { describedService } from "./serve-options.ts";
-import type { HandlerClass, ServeOptions, Service } from "./serve-options.ts";
+import type { HandlerClass, MethodServeOptions, ServeOptions, Service } from "./serve-options.ts";
 
 const incomplete = new WeakSet<object>();
 
@@ -114,8 +114,7 @@ function refuseUnsupported(contract: Contract): void {
 export function toService(first: unknown, second: unknown, third: ServeOptions | undefined): Service {
   const described = describedService(first);
   if (described) {
-    const options = { ...described.options, ...(second as ServeOptions | undefined) };
-    return { ...described, handler: first as object, options };
+    return { ...described, handler: first as object, options: overriding(described.options, second as ServeOptions) };
   }
   if (typeof first === "function")
     throw new TypeError(
@@ -130,8 +129,26 @@ export function toService(first: unknown, second: unknown, third: ServeOptions |
     throw new TypeError(
       `the handler of ${contract.typeName} must be an object or a class, not ${second === null ? "null" : typeof second}`,
     );
-  const members = describedService(second) ?? describedService(second.constructor);
-  return { contract, handler: second, options: third ?? {}, members: members?.members ?? new Map<string, string>() };
+  const said = describedService(second) ?? describedService(second.constructor);
+  if (said?.contract.typeName !== contract.typeName)
+    return { contract, handler: second, options: third ?? {}, members: new Map<string, string>() };
+  // How instances are made and kept says nothing of one that is there.
+  const { instancing, create, ...ofAny } = said.options;
+  const ofClass = typeof second === "function" ? { instancing, create } : {};
+  return { contract, handler: second, options: overriding({ ...ofAny, ...ofClass }, third), members: said.members };
+}
+
+/** What `serve` is given goes before what decorators say: each option of its own, those of each method too. */
+function overriding(said: ServeOptions, given: ServeOptions = {}): ServeOptions {
+  checkOptions("serve option", given, serveChecks);
+  const methods: Record<string, MethodServeOptions> = { ...said.methods };
+  for (const [name, settings] of Object.entries(given.methods ?? {}))
+    methods[name] = { ...methods[name], ...withoutUndefined(settings) };
+  return { ...said, ...withoutUndefined(given), methods };
+}
+
+function withoutUndefined<T extends object>(options: T): Partial<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
 /** Something that a method needs of a binding. */
@@ -140,9 +157,10 @@ export interface MethodNeed {
   readonly need: Need;
 }
 
-/** What a method needs of a binding beyond a single request and reply; `bySession` where its handler belongs to one. */
+/** What a method needs of a binding beyond a single one-way message; `bySession` where its handler belongs to one. */
 export function needsOf(contract: Contract, method: MethodDescriptor, bySession = false): MethodNeed[] {
   const needs: Need[] = [];
+  if (method.options?.pattern?.case !== "one_way") needs.push("replies");
   if (method.kind !== "unary") needs.push("streams");
   if (bySession) needs.push("sessions");
   if (contract.callback !== undefined) needs.push("callbacks");
@@ -155,8 +173,9 @@ export function checkNeeds(
   { name, lacks = [] }: Pick<TransportElement, "name" | "lacks">,
   address: string,
 ): void {
-  const unmet = needs.filter(({ need }) => lacks.includes(need));
-  if (unmet.length === 0) return;
-  const list = unmet.map(({ path, need }) => `${path} (${need})`).join(", ");
+  const unmet = new Map<string, Need[]>();
+  for (const { path, need } of needs) if (lacks.includes(need)) unmet.set(path, [...(unmet.get(path) ?? []), need]);
+  if (unmet.size === 0) return;
+  const list = [...unmet].map(([path, each]) => `${path} (${each.join(", ")})`).join(", ");
   throw new Error(`${address}: the ${name} transport cannot carry ${list}; use another binding`);
 }

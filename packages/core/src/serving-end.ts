@@ -133,20 +133,21 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
       return;
     }
     const deadlineMs = now() + (request.timeoutMs > 0 ? request.timeoutMs : plainTimeoutMs);
+    const oneWay = operation.oneWay || request.over !== undefined;
     const head = {
       operation,
       session: undefined,
       peer: { address: request.remoteAddress },
       metadata: request.metadata,
       deadlineMs,
-      oneWay: operation.oneWay,
+      oneWay,
     };
     const call = new ServerCall(this, this.#plain, 0, head, new PlainReply(request));
     this.#loose.add(call);
-    if (!operation.oneWay)
+    if (!oneWay)
       request.onGone((reason) => call.abort(new RpcError(Status.CANCELLED, `the caller is gone: ${reason}`)));
     // A REQ waits for its answer even where the contract has none.
-    if (operation.oneWay) request.reply(new Uint8Array(), undefined, undefined);
+    if (operation.oneWay && !request.over) request.reply(new Uint8Array(), undefined, undefined);
     const body = new FrameReader(request.body);
     let message: unknown;
     try {
@@ -278,6 +279,7 @@ class PlainReply implements ReplyInstead {
   }
 
   end(call: ServerCall, error: RpcError | undefined, value: unknown): void {
+    if (this.#request.over) return this.#request.over(error);
     if (call.operation.oneWay) return;
     if (error) {
       const { code, message, details } = error;

@@ -145,6 +145,11 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     this.end(reason);
   }
 
+  /** Ends the session with a peer that is silent. */
+  giveUp(reason: string): void {
+    this.hangUp(reason);
+  }
+
   /** Tells the peer why it is not served, and ends the session. */
   refuse(reason: number, message: string): void {
     if (this.#over) return;
@@ -238,7 +243,7 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
       this.#pingedMs = isSilent ? now() : undefined;
       if (isSilent) this.writeControl(RecordType.PING, 0, 0);
     } else if (now() - pingedMs >= pingTimeoutMs) {
-      return this.hangUp(`the peer has not answered for ${Math.round(now() - pingedMs)} ms`);
+      return this.giveUp(`the peer has not answered for ${Math.round(now() - pingedMs)} ms`);
     }
     watchWheel.add(this.#watch, now() + Math.min(pingIntervalMs, pingTimeoutMs));
   }

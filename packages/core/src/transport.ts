@@ -56,6 +56,11 @@ export interface PlainRequest {
   reply(body: Uint8Array, header: Metadata | undefined, trailer: Metadata | undefined): boolean;
   /** Answers with a status. */
   fail(error: RpcError): boolean;
+  /**
+   * Only where the caller can get no answer, so that the call is one-way whatever its method: told that the call is
+   * over, and how, unless `fail` has refused it.
+   */
+  over?(error: RpcError | undefined): void;
 }
 
 /** What the owner of an attachment is told. None of these may throw. */

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "@jest/globals";
-import { Channel, ServiceHost, Status, binding, memory } from "@zerobind/core";
-import type { OperationContext } from "@zerobind/core";
+import { Channel, ServiceHost, Status, binding, memory, partial } from "@zerobind/core";
+import type { OperationContext, ServeOptions } from "@zerobind/core";
 import { operation, service, throttle } from "@zerobind/core/decorators";
-import { Worker } from "./gen/test/v1/callback.rpc.ts";
+import { Observer, Worker } from "./gen/test/v1/callback.rpc.ts";
 import { failureOf } from "./support/failure.ts";
 
 const stack = binding(memory());
@@ -86,6 +86,85 @@ describe("decorated classes", () => {
     expect(await instance.client.work({ sequence: 1 })).toEqual({ sequence: 2 });
   });
 
+  test.each<[string, (host: ServiceHost) => void]>([
+    ["a class", (host) => host.serve(Worker, Base as never)],
+    ["an object of it", (host) => host.serve(Worker, new Base() as never)],
+    [
+      "a class and options for another method",
+      (host) => host.serve(Base, { methods: { hint: { serialize: "session" } } }),
+    ],
+    [
+      "a class and options that say nothing",
+      (host) => host.serve(Base, { methods: { read: { throttle: undefined } } }),
+    ],
+    [
+      "a class and options that are undefined",
+      (host) => host.serve(Base, { instancing: undefined, methods: undefined }),
+    ],
+  ])("keep their throttles where they are served as %s", async (_how, register) => {
+    await using pair = await serve((host) => register(host));
+    const controller = new AbortController();
+    const first = failureOf(pair.client.read({}, { signal: controller.signal }));
+    expect((await failureOf(pair.client.read({}))).code).toBe(Status.RESOURCE_EXHAUSTED);
+    controller.abort();
+    await first;
+  });
+
+  test("keep their instancing where they are served with the contract, unless it is said otherwise", async () => {
+    const answers = async (options?: ServeOptions) => {
+      await using pair = await serve((host) => host.serve(Worker, Base as never, options));
+      const work = async () => (await pair.client.work({ sequence: 0 })).sequence;
+      return [await work(), await work()];
+    };
+    expect(await answers()).toEqual([1, 2]);
+    expect(await answers({ instancing: "call" })).toEqual([1, 1]);
+  });
+
+  test("say nothing where they are served for another contract", () => {
+    const other = { ...Worker, typeName: "test.v2.Worker" };
+    const toil = "the handler of test.v2.Worker has no method work";
+    expect(() => new ServiceHost({ binding: stack }).serve(other, Base as never)).toThrow(toil);
+  });
+
+  test("may give a method of the contract to another of their own than the class that they extend", async () => {
+    class Renamed extends Base {
+      @operation("Work")
+      labour({ sequence }: { sequence: number }) {
+        return { sequence: sequence * 100 };
+      }
+    }
+    await using pair = await serve((host) => host.serve(Renamed));
+    expect(await pair.client.work({ sequence: 2 })).toEqual({ sequence: 200 });
+  });
+
+  test("bring the interceptors of callbacks along", async () => {
+    const paths: string[] = [];
+    @service(Observer, {
+      interceptors: [
+        (call, next) => {
+          paths.push(call.path);
+          return next(call);
+        },
+      ],
+    })
+    class Watching {
+      progress({ sequence }: { sequence: number }) {
+        return { sequence };
+      }
+    }
+    const host = new ServiceHost({ binding: stack });
+    host.serve(
+      Worker,
+      partial(Worker, { work: ({ sequence }, context) => context.callback(Observer).progress({ sequence }) }),
+    );
+    await host.open("memory://*");
+    await using channel = new Channel(host.address, { binding: stack });
+    channel.serve(Observer, partial(Observer, Watching as never));
+    expect(await channel.client(Worker).work({ sequence: 3 })).toEqual({ sequence: 3 });
+    expect(paths).toEqual(["test.v1.Observer/Progress"]);
+    await host.close();
+  });
+
   test("work with experimentalDecorators, too", async () => {
     class Old {
       labour() {
@@ -110,6 +189,29 @@ describe("decorated classes", () => {
     expect(await pair.client.work({})).toEqual({ sequence: 77 });
   });
 
+  test("that say what cannot be are refused where they say it", () => {
+    expect(() => operation({ serialise: "session" } as never)).toThrow(/no operation setting "serialise"/);
+    expect(() => operation({ serialize: "sesion" as never })).toThrow(/serialize must be "none" or/);
+    expect(() => operation({ name: 5 as never })).toThrow(
+      /the name of an operation must be a string, not the number 5/,
+    );
+    expect(() => throttle({ maxConcurent: 1 } as never)).toThrow(/no throttle option "maxConcurent"/);
+    expect(() => service(undefined as never)).toThrow(/a contract is wanted/);
+    class Twice extends Base {
+      @operation("Hint")
+      first({ sequence }: { sequence: number }) {
+        return { sequence };
+      }
+
+      @operation("Hint")
+      second({ sequence }: { sequence: number }) {
+        return { sequence };
+      }
+    }
+    const both = "Twice: first and second are both said to be hint";
+    expect(() => new ServiceHost({ binding: stack }).serve(Twice)).toThrow(both);
+  });
+
   test("that name what is not there are refused", () => {
     @service(Worker)
     class Wrong {
@@ -122,5 +224,9 @@ describe("decorated classes", () => {
       "Wrong.work: test.v1.Worker has no method Wrok; it has work, read, hint, wait",
     );
     expect(() => operation()({}, "field", { value: 5 })).toThrow("for methods");
+    expect(() =>
+      (throttle({ maxConcurrentCalls: 1 }) as (target: object, context: object) => void)(Wrong, { kind: "class" }),
+    ).toThrow("for methods");
+    expect(() => (operation() as (target: object) => void)(Wrong)).toThrow("for methods");
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
-import { ContextKey, Metadata, RpcError, Status, binding, memory } from "@zerobind/core";
-import type { Interceptor, ResponseStream } from "@zerobind/core";
+import { Channel, ContextKey, Metadata, RpcError, ServiceHost, Status, binding, memory, partial } from "@zerobind/core";
+import type { CallOptions, Interceptor, ResponseStream } from "@zerobind/core";
+import { Behavior } from "./gen/test/v1/behavior.rpc.ts";
 import { collect, openPair } from "./support/pair.ts";
 import { failureOf } from "./support/failure.ts";
 
@@ -200,5 +201,88 @@ describe("interceptors", () => {
     const aborted = pair.service.next("aborted");
     for await (const { value } of pair.client.count({ count: 100_000, intervalMs: 1 })) if (value === 2n) break;
     expect(await aborted).toMatchObject({ code: Status.CANCELLED });
+  });
+});
+
+describe("interceptors that wait", () => {
+  const never = new Promise<never>(() => undefined);
+  const hanging: Interceptor = () => never;
+  const hangingStream: Interceptor = async function* () {
+    yield await never;
+  };
+
+  /** Opens a pair and gives the ways to make a call that its interceptors never let go. */
+  async function held() {
+    const pair = await openPair(under);
+    const unary = pair.channel.client(Behavior, { interceptors: [hanging] });
+    const streams = pair.channel.client(Behavior, { interceptors: [hangingStream] });
+    const make: Record<string, (options: CallOptions) => Promise<unknown>> = {
+      "a single reply": (options) => unary.echo({}, options),
+      "a stream": (options) => streams.count({}, options).next(),
+    };
+    return { make, [Symbol.asyncDispose]: () => pair[Symbol.asyncDispose]() };
+  }
+
+  describe.each(["a single reply", "a stream"])("%s", (kind) => {
+    test("ends at its deadline", async () => {
+      await using calls = await held();
+      const error = await failureOf(calls.make[kind]!({ timeoutMs: 20 }));
+      expect(error.code).toBe(Status.DEADLINE_EXCEEDED);
+      expect(error.message).toMatch(/did not end within its deadline of 20 ms; after \d+ ms its interceptors had not/);
+      expect((await failureOf(calls.make[kind]!({ timeoutMs: 0 }))).code).toBe(Status.DEADLINE_EXCEEDED);
+    });
+
+    test("ends when its signal aborts", async () => {
+      await using calls = await held();
+      const controller = new AbortController();
+      const { signal } = controller;
+      const outcome = failureOf(calls.make[kind]!({ signal, timeoutMs: Infinity }));
+      controller.abort("enough");
+      expect(await outcome).toMatchObject({ code: Status.CANCELLED, cause: "enough" });
+      expect((await failureOf(calls.make[kind]!({ signal }))).code).toBe(Status.CANCELLED);
+    });
+
+    test("ends with the call whose handler made it", async () => {
+      await using calls = await held();
+      const inner: Promise<unknown>[] = [];
+      const outer = new ServiceHost({ binding: under.binding }).serve(
+        Behavior,
+        partial(Behavior, { echo: () => (inner.push(failureOf(calls.make[kind]!({}))), never) }),
+      );
+      await using _ = outer;
+      await outer.open("memory://*");
+      await using channel = new Channel(outer.address, { binding: under.binding });
+      const { echo } = channel.client(Behavior);
+      await failureOf(echo({}, { timeoutMs: 20 }));
+      expect(await inner[0]).toMatchObject({ code: Status.DEADLINE_EXCEEDED });
+    });
+  });
+
+  test("may still make something else of the call's own end", async () => {
+    const saved: Interceptor = async (call, next) => {
+      try {
+        return await next(call);
+      } catch (error) {
+        return { text: RpcError.from(error).codeName };
+      }
+    };
+    const savedStream: Interceptor = async function* (call, next) {
+      try {
+        yield* next(call) as AsyncIterable<unknown>;
+      } catch (error) {
+        yield { value: RpcError.from(error).code };
+      }
+    };
+    await using pair = await openPair(under);
+    const unary = pair.channel.client(Behavior, { interceptors: [saved] });
+    expect(await unary.echo({ delayMs: 60_000 }, { timeoutMs: 20 })).toEqual({ text: "DEADLINE_EXCEEDED" });
+    const streams = pair.channel.client(Behavior, { interceptors: [savedStream] });
+    const slow = { count: 5, intervalMs: 60_000 };
+    expect(await collect(streams.count(slow, { timeoutMs: 50 }))).toEqual([{ value: 0n }, { value: 4 }]);
+    const unread = streams.count(slow, { timeoutMs: 50 });
+    expect(await unread.next()).toEqual({ done: false, value: { value: 0n } });
+    await pair.service.next("aborted");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await collect(unread)).toEqual([{ value: 4 }]);
   });
 });

@@ -1,5 +1,18 @@
 import { describe, expect, test } from "@jest/globals";
-import { Metadata, metadataFromEntries, metadataToEntries } from "@zerobind/core";
+import {
+  Channel,
+  Message,
+  Metadata,
+  ServiceHost,
+  binding,
+  memory,
+  metadataFromEntries,
+  metadataToEntries,
+  partial,
+} from "@zerobind/core";
+import type { Interceptor } from "@zerobind/core";
+import { EchoReply } from "./gen/test/v1/behavior.pb.ts";
+import { Behavior } from "./gen/test/v1/behavior.rpc.ts";
 
 describe("metadata", () => {
   test("keeps several values of a key in order, whatever its case", () => {
@@ -21,6 +34,7 @@ describe("metadata", () => {
     const metadata = new Metadata({ a: "é", "b-bin": Uint8Array.of(1, 2, 3) });
     expect(metadata.byteLength).toBe(1 + 2 + 5 + 3);
     expect(metadata.delete("a") && metadata.byteLength).toBe(8);
+    expect(new Metadata({ a: "\u00a0" }).byteLength).toBe(1 + 2);
   });
 
   test.each([
@@ -28,6 +42,9 @@ describe("metadata", () => {
     ["", "x", /may only have the characters/],
     ["zb-trace", "x", /reserved/],
     ["text", "line\nbreak", /control character; encode the text/],
+    ["text", "\u007f", /control character/],
+    ["text", "next\u0085line", /control character/],
+    ["text", "\u009b31m", /control character/],
     ["text", "\ud800", /surrogate/],
     ["text", 5, /must be a string, not number/],
     ["text", Uint8Array.of(1), /key that ends in "-bin"/],
@@ -47,6 +64,41 @@ describe("metadata", () => {
     expect(metadataFromEntries(metadataToEntries(metadata)).get("constructor")).toBe("b");
     expect(new Metadata().get("__proto__")).toBeUndefined();
   });
+
+  test("has copies that change apart", () => {
+    const metadata = new Metadata({ a: ["1", "2"], "b-bin": Uint8Array.of(1) });
+    const copy = metadata.clone();
+    expect([[...copy], copy.byteLength]).toEqual([[...metadata], metadata.byteLength]);
+    copy.append("a", "3").delete("b-bin");
+    expect([...metadata]).toEqual([
+      ["a", "1"],
+      ["a", "2"],
+      ["b-bin", Uint8Array.of(1)],
+    ]);
+    expect([copy.byteLength, copy.size]).toEqual([6, 1]);
+  });
+
+  test.each([[[]], [[(call, next) => next(call)] satisfies Interceptor[]]])(
+    "of a call is what it was when the call was made, with %p around",
+    async (interceptors) => {
+      const stack = { binding: binding(memory()) };
+      await using host = new ServiceHost(stack).serve(
+        Behavior,
+        partial(Behavior, { echo: (_request, { metadata }) => ({ text: JSON.stringify(metadata) }) }),
+      );
+      await host.open("memory://*");
+      await using channel = new Channel(host.address, { ...stack, interceptors });
+      const metadata = new Metadata({ a: "before" });
+      const reply = channel.client(Behavior).echo({}, { metadata });
+      metadata.set("a", "after");
+      expect((await reply).text).toBe('{"a":["before"]}');
+      await using raw = stack.binding.connect(host.address);
+      const message = new Message(new Uint8Array(), { path: "test.v1.Behavior/Echo", headers: metadata });
+      const answer = raw.request(message);
+      metadata.set("a", "later");
+      expect(EchoReply.decode((await answer).body).text).toBe('{"a":["after"]}');
+    },
+  );
 
   test("comes back from the wire as it was", () => {
     const metadata = new Metadata([

@@ -14,7 +14,7 @@ describe("options that cannot be are refused where they are given", () => {
     [[], /call options must be an object, not an array/],
     [{ timeoutMs: "5" }, /timeoutMs must be a number of milliseconds.* not "5"/],
     [{ deadline: "tomorrow" }, /deadline must be a Date or milliseconds since the epoch, not "tomorrow"/],
-    [{ deadline: new Date(NaN) }, /deadline must be a Date/],
+    [{ deadline: new Date(NaN) }, /deadline must be a Date or .* not an invalid Date/],
     [{ deadline: 5, timeoutMs: 5 }, /timeoutMs or deadline, not both/],
     [{ signal: new AbortController() }, /signal must be an AbortSignal, such as controller\.signal, not an object/],
     [{ signal: null }, /signal must be an AbortSignal.* not null/],

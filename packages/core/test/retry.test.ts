@@ -182,6 +182,22 @@ describe("retries", () => {
     expect(attempts).toBe(2);
   });
 
+  test("a budget without end is none", async () => {
+    const { seen, answer } = failing(600);
+    const retry = { ...quick, maxAttempts: Infinity, maxBackoffMs: 0 };
+    await using ends = await serve({ ping: () => answer({}) }, { retry, retryBudget: { maxTokens: Infinity } });
+    expect(await ends.client.ping({}, { timeoutMs: 30_000 })).toEqual({ sequence: 0 });
+    expect(seen.attempts).toBe(601);
+  });
+
+  test("no pause stays none, however much pauses grow", async () => {
+    const { seen, answer } = failing(4);
+    const retry = { initialBackoffMs: 0, backoffMultiplier: 1e200, maxAttempts: 5 };
+    await using ends = await serve({ ping: () => answer({ sequence: 5 }) }, { retry });
+    expect(await ends.client.ping({})).toEqual({ sequence: 5 });
+    expect(seen.attempts).toBe(5);
+  });
+
   test("an idempotent call survives the loss of its server, and a server that comes back is tried", async () => {
     const address = "memory://retry-restart";
     await using channel = new Channel(address, { binding: under.binding });

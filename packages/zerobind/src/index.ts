@@ -1,9 +1,37 @@
 export * from "@zerobind/core";
-export { Channel, ServiceHost } from "./ends.ts";
-export type { ChannelOptions, ServiceHostOptions } from "./ends.ts";
+export { Channel, PipelineSink, PipelineWorker, QueueDevice, ServiceHost, Ventilator } from "./ends.ts";
+export type {
+  ChannelOptions,
+  PipelineSinkOptions,
+  PipelineWorkerOptions,
+  QueueDeviceOptions,
+  ServiceHostOptions,
+  VentilatorOptions,
+} from "./ends.ts";
 export { defaultBindings } from "./default-binding.ts";
-export { zeromq } from "@zerobind/zeromq";
-export type { ZeromqOptions } from "@zerobind/zeromq";
+export {
+  EventPublisher,
+  EventSubscriber,
+  ForwarderDevice,
+  StreamerDevice,
+  plainWorkers,
+  pushPull,
+  zeromq,
+} from "@zerobind/zeromq";
+export type {
+  DeviceSide,
+  EventFailure,
+  EventPublisherOptions,
+  EventSubscriberOptions,
+  ForwarderOptions,
+  PumpAddresses,
+  PumpOptions,
+  PushPullOptions,
+  ReplayOptions,
+  StreamerOptions,
+  SubscriberWish,
+  ZeromqOptions,
+} from "@zerobind/zeromq";
 export { loadContract } from "./dynamic/load-contract.ts";
 export type { LoadContractOptions } from "./dynamic/load-contract.ts";
 export type {

@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "@jest/globals";
-import { Channel, ServiceHost, Status, zeromq } from "zerobind";
+import { Channel, ReplyChannel, ServiceHost, Status, binding, memory, zeromq } from "zerobind";
 import type { ChannelOptions, ServiceHostOptions } from "zerobind";
 import type { DynamicContract } from "../src/dynamic/types.ts";
 import { readGreeter } from "./support/greeter.ts";
@@ -54,6 +54,8 @@ const takers: Readonly<Record<string, (option: string, value: number) => unknown
   ServiceHostOptions: (option, value) => host({ [option]: value }),
   ThrottleOptions: (option, value) =>
     host({}).serve(greeter, { sayHello: () => ({}), countdown: () => [] }, { throttle: { [option]: value } }),
+  ReplyChannelOptions: (option, value) =>
+    new ReplyChannel("memory://semantics", binding(memory()), { [option]: value }),
   ZeromqOptions: (option, value) =>
     zeromq({
       ...(option === "heartbeatIntervalMs" && { heartbeatTimeoutMs: 6_553_500 }),
@@ -106,6 +108,17 @@ describe.each(optionTables().map((each) => [each.name, each] as const))(
 );
 
 describe("docs/semantics.md", () => {
+  test("why there is no connection is known before calls stop waiting for one", () => {
+    const given = (name: string) =>
+      amount(
+        optionTables()
+          .flatMap(({ rows }) => rows)
+          .find(({ option }) => option === name)?.default ?? "",
+      );
+    const connectTimeoutMs = given("connectTimeoutMs");
+    for (const name of ["handshakeTimeoutMs", "answerTimeoutMs"]) expect(given(name)).toBeLessThan(connectTimeoutMs!);
+  });
+
   test.each(table("fixed"))("%s: %s", (_what, value = "", where = "") => {
     const [, name = "", path = ""] = /^`(\w+)` in (\S+)$/.exec(where) ?? [];
     const [, found = ""] =

@@ -12,15 +12,27 @@ const lastWordsMs = 1_000;
 /** The reason why an attempt failed comes by another way than the news that it did. */
 const reasonGraceMs = 50;
 
+/** One attempt to connect and the connection that comes of it, as the connector sees it. */
+export interface Attempt {
+  /** How long it has been a link, in milliseconds; 0 if it never was one. */
+  readonly linkedMs: number;
+  /** Connects. A failure comes as `trouble` and `ended`, perhaps within this call. */
+  open(): void;
+  /** Ends it for good; resolves when its socket is gone. */
+  shut(lingerMs: number): Promise<void>;
+}
+
 /** What a connection tells the connector that keeps it. */
 export interface ConnectionOwner {
+  /** The other end has shown that it is there. */
+  linked(): void;
   /** The first message is here: the connection is a link. */
   accept(link: Link): LinkReceiver;
   trouble(kind: string, describe: () => string): void;
   /** The user of the link asks for a successor. */
-  retired(connection: Connection): void;
+  retired(connection: Attempt): void;
   /** Nothing comes of it any more; called once, unless `shut` came first. `gone` resolves with the last of its socket. */
-  ended(connection: Connection, gone: Promise<void>): void;
+  ended(connection: Attempt, gone: Promise<void>): void;
 }
 
 /**
@@ -28,7 +40,7 @@ export interface ConnectionOwner {
  * message since only the answer to its greeting shows that somebody is there: ZeroMQ completes handshakes with peers
  * that never read.
  */
-export class Connection implements Link, SocketEvents {
+export class Connection implements Attempt, Link, SocketEvents {
   readonly #target: ParsedAddress;
   readonly #settings: ZeromqSettings;
   readonly #options: AttachOptions;
@@ -54,12 +66,10 @@ export class Connection implements Link, SocketEvents {
     return this.#target.endpoint;
   }
 
-  /** How long it has been a link, in milliseconds; 0 if it never was one. */
   get linkedMs(): number {
     return this.#linkedAt === 0 ? 0 : performance.now() - this.#linkedAt;
   }
 
-  /** Connects. A failure comes as `trouble` and `ended`, perhaps within this call. */
   open(): void {
     const { greeting, maxFrameBytes } = this.#options;
     const { ipv6, scheme } = this.#target;
@@ -89,7 +99,6 @@ export class Connection implements Link, SocketEvents {
     this.#end(lastWordsMs);
   }
 
-  /** Ends it for good; resolves when its socket is gone. */
   shut(lingerMs: number): Promise<void> {
     this.#over();
     return this.#socket?.close(lingerMs) ?? Promise.resolve();
@@ -120,6 +129,7 @@ export class Connection implements Link, SocketEvents {
     clearTimeout(this.#answerTimer);
     this.#state = "open";
     this.#linkedAt = performance.now();
+    this.#owner.linked();
     const receiver = this.#owner.accept(this);
     // `accept` may have closed the link already.
     if (this.#isOpen()) this.#receiver = receiver;

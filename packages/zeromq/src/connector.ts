@@ -1,6 +1,7 @@
 import type { AttachOptions, Attachment, AttachmentListener } from "@zerobind/core";
 import type { ParsedAddress } from "./address.ts";
 import { Connection } from "./connection.ts";
+import type { Attempt, ConnectionOwner } from "./connection.ts";
 import type { ZeromqSettings } from "./options.ts";
 import { Troubles } from "./trouble.ts";
 
@@ -14,7 +15,17 @@ export function connect(
   options: AttachOptions,
   listener: AttachmentListener,
 ): Attachment {
-  const connector = new Connector(address, settings, options, listener);
+  return keepConnected(address, settings, listener, (owner) => new Connection(address, settings, options, owner));
+}
+
+/** Keeps one connection to an address, made by `make`, and makes another whenever it is lost. */
+export function keepConnected(
+  address: ParsedAddress,
+  settings: ZeromqSettings,
+  listener: AttachmentListener,
+  make: (owner: ConnectionOwner) => Attempt,
+): Attachment {
+  const connector = new Connector(address, settings, listener, make);
   connector.connect();
   return connector;
 }
@@ -23,21 +34,26 @@ export function connect(
 class Connector implements Attachment {
   readonly #target: ParsedAddress;
   readonly #settings: ZeromqSettings;
-  readonly #options: AttachOptions;
+  readonly #make: (owner: ConnectionOwner) => Attempt;
   readonly #listener: AttachmentListener;
   readonly #troubles: Troubles;
   /** The current one, retired ones that are still in use, and those whose sockets are on their way out. */
-  readonly #connections = new Set<Connection>();
-  #current: Connection | undefined;
+  readonly #connections = new Set<Attempt>();
+  #current: Attempt | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** Attempts in a row that came to nothing, or to nothing that lasted. */
   #failures = 0;
   #closing: Promise<void> | undefined;
 
-  constructor(target: ParsedAddress, settings: ZeromqSettings, options: AttachOptions, listener: AttachmentListener) {
+  constructor(
+    target: ParsedAddress,
+    settings: ZeromqSettings,
+    listener: AttachmentListener,
+    make: (owner: ConnectionOwner) => Attempt,
+  ) {
     this.#target = target;
     this.#settings = settings;
-    this.#options = options;
+    this.#make = make;
     this.#listener = listener;
     this.#troubles = new Troubles((problem) => listener.trouble(`${this.address}: ${problem}`));
   }
@@ -47,11 +63,9 @@ class Connector implements Attachment {
   }
 
   connect(): void {
-    const connection = new Connection(this.#target, this.#settings, this.#options, {
-      accept: (link) => {
-        this.#troubles.over("connect");
-        return this.#listener.accept(link);
-      },
+    const connection = this.#make({
+      linked: () => this.#troubles.over("connect"),
+      accept: (link) => this.#listener.accept(link),
       trouble: (kind, describe) => this.#troubles.report(kind, describe),
       retired: (retired) => this.#replace(retired, () => Math.random() * this.#settings.reconnectMinMs),
       ended: (ended, gone) => this.#ended(ended, gone),
@@ -72,14 +86,14 @@ class Connector implements Attachment {
     await Promise.all([...this.#connections].map((connection) => connection.shut(lingerMs)));
   }
 
-  #ended(connection: Connection, gone: Promise<void>): void {
+  #ended(connection: Attempt, gone: Promise<void>): void {
     void gone.then(() => this.#connections.delete(connection));
     if (connection.linkedMs >= provenMs) this.#failures = 0;
     this.#replace(connection, () => this.#pauseMs());
   }
 
   /** Looks for a successor, unless the connection has got one already or nobody wants it any more. */
-  #replace(connection: Connection, pauseMs: () => number): void {
+  #replace(connection: Attempt, pauseMs: () => number): void {
     if (this.#current !== connection) return;
     this.#current = undefined;
     this.#timer = setTimeout(() => this.connect(), pauseMs());

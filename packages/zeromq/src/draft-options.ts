@@ -4,10 +4,13 @@
  */
 const disconnectMessageOption = 111;
 const hiccupMessageOption = 114;
+/** No draft, but the binding hides it from sockets that only receive. */
+const sendHighWaterMarkOption = 23;
 
 /** The raw setter that every socket of the binding has, although its types hide it. */
 interface RawSocket {
   setStringOption(option: number, value: Buffer): void;
+  setInt32Option(option: number, value: number): void;
 }
 
 /**
@@ -24,6 +27,11 @@ export function setDisconnectNotice(socket: object, notice: Buffer): boolean {
  */
 export function setLossNotice(socket: object, notice: Buffer): boolean {
   return trySet(socket, hiccupMessageOption, notice);
+}
+
+/** SUB: what it subscribes to waits to be sent in a queue without limit; of 1,000 in a row the rest would be lost. */
+export function setSubscriptionQueue(socket: object): void {
+  (socket as RawSocket).setInt32Option(sendHighWaterMarkOption, 0);
 }
 
 function trySet(socket: object, option: number, value: Buffer): boolean {

@@ -41,6 +41,11 @@ export async function checkIpcPathFree(parsed: ParsedAddress): Promise<void> {
   if (await somebodyAnswers(parsed.path)) throw bindError(parsed.endpoint, "EADDRINUSE");
 }
 
+/** Removes the file of an ipc path that `checkIpcPathFree` has found free, for those that bind without ZeroMQ. */
+export function removeSocketFile({ path }: ParsedAddress): void {
+  if (path !== undefined && inodeOf(path) !== undefined) unlinkSync(path);
+}
+
 /**
  * The function that removes the file of an ipc path that was just bound, which ZeroMQ leaves behind. It does not touch
  * the file of somebody who has taken the path over in the meantime.

@@ -1,6 +1,22 @@
 // For applications.
-export { zeromq } from "./transport.ts";
+export { plainWorkers, zeromq } from "./transport.ts";
+export { pushPull } from "./push-pull.ts";
+export type { PushPullOptions } from "./push-pull.ts";
+export { ForwarderDevice } from "./device/forwarder.ts";
+export type { ForwarderOptions } from "./device/forwarder.ts";
+export { StreamerDevice } from "./device/streamer.ts";
+export type { StreamerOptions } from "./device/streamer.ts";
+export type { DeviceSide, PumpAddresses, PumpOptions } from "./device/pump-device.ts";
 export type { ZeromqOptions } from "./options.ts";
+export { EventPublisher } from "./events/publisher.ts";
+export type { SubscriberWish } from "./events/publisher.ts";
+export { EventSubscriber } from "./events/subscriber.ts";
+export type {
+  EventFailure,
+  EventPublisherOptions,
+  EventSubscriberOptions,
+  ReplayOptions,
+} from "./events/event-options.ts";
 
 // For authors of extensions.
 export { schemes as zeromqSchemes } from "./address.ts";

@@ -9,12 +9,28 @@ export interface ZeromqOptions {
   readonly heartbeatTimeoutMs?: number;
   /** Longest time for TCP to connect, and again for the two ends to agree on ZeroMQ's protocol. Default 4,000. */
   readonly handshakeTimeoutMs?: number;
-  /** A connection whose greeting nobody answered for so long is made anew. Default 10,000. */
+  /** A connection whose greeting nobody answered for so long is made anew. Default 5,000. */
   readonly answerTimeoutMs?: number;
   /** Pause before the first attempt to connect again; it doubles with every attempt, with jitter. Default 100. */
   readonly reconnectMinMs?: number;
   /** Longest pause between two attempts to connect. Default 5,000. */
   readonly reconnectMaxMs?: number;
+  /**
+   * What the peers speak. `plain`: they are REP sockets of any language, which take unary and one-way calls only, see
+   * docs/protocol.md; for channels, which then connect to REP sockets that bind, or are bound for REP sockets that
+   * connect. Over tcp and ipc. Default `native`, with which a host serves plain REQ sockets as well.
+   */
+  readonly profile?: "native" | "plain";
+  /**
+   * Calls that a REP may be given at once, with the profile `plain`; it works on one after the other. Those beyond
+   * wait for another peer, or their turn. Default 1,000, but 1 with `plainWorkers`.
+   */
+  readonly callsPerPeer?: number;
+  /**
+   * When a plain request has its third frame, with metadata and time-out, which a REP that knows of two may refuse.
+   * Default `metadata`: where the call has some. `always`: also for the time-out alone. `never`: metadata is left out.
+   */
+  readonly plainHeader?: "metadata" | "always" | "never";
   /** Largest metadata of a plain request: sum of the bytes of keys and values. Default 65,536. */
   readonly maxMetadataBytes?: number;
   /**
@@ -38,23 +54,32 @@ const defaults: ZeromqSettings = {
   heartbeatIntervalMs: 5_000,
   heartbeatTimeoutMs: 20_000,
   handshakeTimeoutMs: 4_000,
-  answerTimeoutMs: 10_000,
+  answerTimeoutMs: 5_000,
   reconnectMinMs: 100,
   reconnectMaxMs: 5_000,
+  profile: "native",
+  callsPerPeer: 1_000,
+  plainHeader: "metadata",
   maxMetadataBytes: 65_536,
   insecure: false,
   onWarning: (warning) => process.emitWarning(warning, { code: "ZEROBIND_INSECURE" }),
   draftOptions: true,
 };
 
+/** Options that are one of a few words. */
+const words: Readonly<Partial<Record<keyof ZeromqSettings, readonly string[]>>> = {
+  profile: ["native", "plain"],
+  plainHeader: ["metadata", "always", "never"],
+};
+
 /** ZMTP carries the heartbeat's time to live in 16 bits of tenths of a second. */
 const maxHeartbeatMs = 6_553_500;
 
 /** The options with the defaults in the place of what is not given; TypeError for what cannot be. */
-export function toSettings(options: ZeromqOptions = {}): ZeromqSettings {
+export function toSettings(options: ZeromqOptions = {}, taker = "zeromq"): ZeromqSettings {
   for (const name of Object.keys(options)) {
     if (!Object.hasOwn(defaults, name)) {
-      throw new TypeError(`zeromq() has no option "${name}"; it has ${Object.keys(defaults).join(", ")}`);
+      throw new TypeError(`${taker}() has no option "${name}"; it has ${Object.keys(defaults).join(", ")}`);
     }
   }
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
@@ -69,6 +94,11 @@ function checkKinds(settings: ZeromqSettings): void {
   for (const [name, value] of Object.entries(settings) as [keyof ZeromqSettings, unknown][]) {
     const kind = typeof defaults[name];
     if (typeof value !== kind) throw new TypeError(`option ${name} of zeromq() must be a ${kind}, not ${typeof value}`);
+    const known = words[name];
+    if (known && !known.includes(value as string))
+      throw new TypeError(
+        `option ${name} of zeromq() must be ${known.map((word) => `"${word}"`).join(" or ")}, not ${JSON.stringify(value)}`,
+      );
     if (typeof value !== "number") continue;
     const max = name.startsWith("heartbeat") ? maxHeartbeatMs : 0x7fffffff;
     if (!Number.isInteger(value) || value < 1 || value > max) {

@@ -1,5 +1,5 @@
 import { context, Dealer, Publisher, Pull, Push, Router, Subscriber, XPublisher, XSubscriber } from "zeromq";
-import { setDisconnectNotice, setLossNotice } from "./draft-options.ts";
+import { setDisconnectNotice, setLossNotice, setSubscriptionQueue } from "./draft-options.ts";
 import type { ZeromqSettings } from "./options.ts";
 import { refuseInMortalThread } from "./thread-guard.ts";
 
@@ -31,6 +31,8 @@ export interface SocketSettings extends Pick<
   readonly hasEvents: boolean;
   /** What the socket itself delivers when a connection is lost; unguessable, since a peer could send it too. */
   readonly lossNotice: Buffer;
+  /** Options of this one socket, by the binding's names for them; they go before those of its kind. */
+  readonly own?: Readonly<Record<string, unknown>>;
 }
 
 /** A socket of any of the kinds that are used here. */
@@ -67,7 +69,9 @@ const directions: Readonly<Record<SocketKind, object>> = {
 export function makeSocket(kind: SocketKind, settings: SocketSettings): { socket: AnySocket; noticed: boolean } {
   refuseInMortalThread();
   raiseSocketLimit();
-  const socket = new kinds[kind]({ ...directions[kind], ...commonOptions(settings), ...ownOptions(kind, settings) });
+  const options = { ...directions[kind], ...commonOptions(settings), ...ownOptions(kind, settings), ...settings.own };
+  const socket = new kinds[kind](options);
+  if (kind === "sub") setSubscriptionQueue(socket);
   if (!settings.draftOptions) return { socket, noticed: false };
   const { lossNotice } = settings;
   if (kind === "router") return { socket, noticed: setDisconnectNotice(socket, lossNotice) };

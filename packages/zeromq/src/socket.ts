@@ -10,6 +10,7 @@ export type { SocketKind, SocketSettings } from "./socket-kinds.ts";
  *   idle socket handles neither connects nor disconnects. It starts after bind and connect, which swallow wake-ups.
  * - A send never waits (`sendTimeout` 0): a waiting send can hang itself and the receive. Memory is bounded by the
  *   credit of the protocol above, and, for peers that keep to none, by a high-water mark far above what credit allows.
+ *   Only PUSH, which receives nothing, may wait (`sendWhenRoom`).
  * - `readable` and `writable` are never read: that takes away the wake-up a pending receive is waiting for.
  * - `receiveHighWaterMark` as far away: a full receive queue stops heartbeats and cuts healthy connections.
  * - Sent buffers are never reused: above 128 bytes ZeroMQ sends from the very memory, some time later.
@@ -29,8 +30,8 @@ export const probe: Buffer = Buffer.of(0);
 
 /** What a socket tells its owner. None of these may throw. */
 export interface SocketEvents {
-  /** A whole message; read-only. */
-  message(frames: Buffer[]): void;
+  /** A whole message; read-only. Nothing more is received until a promise that it returns is settled. */
+  message(frames: Buffer[]): void | Promise<void>;
   /** An event by the binding's name for it, or `receive:error`, with an error code if there is one. */
   event(type: string, code: string): void;
 }
@@ -114,6 +115,21 @@ export class ZmqSocket {
     }
   }
 
+  /**
+   * PUSH with its own `sendTimeout` of -1: hands a message over as soon as some peer has room for it. False: the socket
+   * was closed before. Only one may wait at a time.
+   */
+  async sendWhenRoom(frames: Uint8Array[]): Promise<boolean> {
+    const socket = this.#socket;
+    if (this.#closed || !("send" in socket)) return false;
+    try {
+      await socket.send(frames);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /** SUB: what to receive, by the first bytes of messages. */
   subscribe(...prefixes: Uint8Array[]): void {
     if (!this.#closed && "subscribe" in this.#socket) this.#socket.subscribe(...(prefixes as Buffer[]));
@@ -122,6 +138,11 @@ export class ZmqSocket {
   /** SUB: ends what `subscribe` began; each as often as it was subscribed. */
   unsubscribe(...prefixes: Uint8Array[]): void {
     if (!this.#closed && "unsubscribe" in this.#socket) this.#socket.unsubscribe(...(prefixes as Buffer[]));
+  }
+
+  /** How many messages may wait for each peer from now on, those included that are connected already. */
+  setSendHighWaterMark(messages: number): void {
+    if (!this.#closed && "sendHighWaterMark" in this.#socket) this.#socket.sendHighWaterMark = messages;
   }
 
   /**
@@ -149,7 +170,8 @@ export class ZmqSocket {
         const isFirst = await isPending(next);
         const frames = await next;
         if (this.#closed) return;
-        this.#deliver(frames);
+        const full = this.#deliver(frames);
+        if (full) await full;
         if (isFirst) {
           // To ask for the next message takes several system calls: after a pause, what answers the first one leaves
           // before. The answers to a run of messages leave together.
@@ -169,9 +191,9 @@ export class ZmqSocket {
     }
   }
 
-  #deliver(frames: Buffer[]): void {
+  #deliver(frames: Buffer[]): void | Promise<void> {
     try {
-      this.#events.message(frames);
+      return this.#events.message(frames);
     } catch (error) {
       // A bug above must show, but not make the socket deaf.
       queueMicrotask(() => {

@@ -19,3 +19,6 @@ for (const [name, address] of Object.entries(addresses)) {
   behaviorSuite(name, { binding: stack, address });
   callbackSuite(name, { binding: stack, address });
 }
+
+behaviorSuite("through a queue device over tcp", { binding: stack, address: addresses.tcp, device: true });
+behaviorSuite("through a queue device over inproc", { binding: stack, address: addresses.inproc, device: true });

@@ -1,4 +1,4 @@
-import { Channel, ServiceHost } from "@zerobind/core";
+import { Channel, QueueDevice, ServiceHost } from "@zerobind/core";
 import type { BindingLike, ChannelOptions, HandlerFailure, ServiceHostOptions } from "@zerobind/core";
 import { Behavior } from "../gen/test/v1/behavior.rpc.ts";
 import type { BehaviorClient } from "../gen/test/v1/behavior.rpc.ts";
@@ -9,6 +9,8 @@ export interface TransportUnderTest {
   readonly binding: BindingLike;
   /** An address to bind that is different each time, or has a wildcard. */
   address(): string;
+  /** A queue device stands between the ends. */
+  readonly device?: boolean;
 }
 
 /** A host that serves Behavior and a channel to it, both closed by `await using`. */
@@ -37,8 +39,16 @@ export async function openPair(under: TransportUnderTest, options: PairOptions =
     ...options.host,
   });
   host.serve(Behavior, service);
-  await host.open(under.address());
-  const channel = new Channel(host.address, { binding: under.binding, ...options.channel });
+  const { binding } = under;
+  const device = new QueueDevice({ frontend: under.address(), backend: under.address(), binding });
+  if (under.device) {
+    await device.open();
+    await host.open({ address: device.addresses.backend[0]!, attach: "connect" });
+  } else await host.open(under.address());
+  const channel = new Channel(under.device ? device.addresses.frontend[0]! : host.address, {
+    binding: under.binding,
+    ...options.channel,
+  });
   const client = channel.client(Behavior);
   return {
     host,
@@ -49,6 +59,8 @@ export async function openPair(under: TransportUnderTest, options: PairOptions =
     async [Symbol.asyncDispose]() {
       channel.abort();
       await channel.closed;
+      device.abort();
+      await device.closed;
       host.abort();
       await host.closed;
     },

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import type { CallFlags } from "./call-settings.ts";
+import { addDevice } from "./device.ts";
 import type { GenerateFlags } from "./generate.ts";
 import { processTerminal } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
@@ -42,7 +43,7 @@ export async function main(args: readonly string[], terminal: Terminal = process
 
 function programFor(terminal: Terminal, done: (status: number) => void): Command {
   const program = new Command("zerobind")
-    .description("Typed RPC for Node.js over ZeroMQ: generates code from .proto files, and calls services.")
+    .description("Typed RPC for Node.js over ZeroMQ: generates code from .proto files, calls services, runs devices.")
     .version(versionOf(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
@@ -54,6 +55,7 @@ function programFor(terminal: Terminal, done: (status: number) => void): Command
     });
   addGenerate(program, terminal, done);
   addCall(program, terminal, done);
+  addDevice(program, terminal, done);
   return program;
 }
 

@@ -6,20 +6,27 @@ export interface Terminal {
   readonly stdin: Readable & { readonly isTTY?: boolean };
   readonly stdout: Writable;
   readonly stderr: Writable;
-  /** Calls the listener when the user presses Ctrl-C, the first time; gives the function that ends that. */
-  onInterrupt(listener: () => void): () => void;
+  /** Calls the listener when the user presses Ctrl-C, or at other signals, the first time; gives the function that ends that. */
+  onInterrupt(listener: () => void, signals?: readonly NodeJS.Signals[]): () => void;
 }
 
-/** The terminal of this process. A second Ctrl-C ends the process at once. */
+/** The terminal of this process. A signal that nobody listens for any more ends the process at once. */
 export function processTerminal(): Terminal {
   const { stdin, stdout, stderr } = process;
   return {
     stdin,
     stdout,
     stderr,
-    onInterrupt(listener) {
-      process.once("SIGINT", listener);
-      return () => void process.off("SIGINT", listener);
+    onInterrupt(listener, signals = ["SIGINT"]) {
+      const stop = (): void => {
+        for (const signal of signals) process.off(signal, told);
+      };
+      const told = (): void => {
+        stop();
+        listener();
+      };
+      for (const signal of signals) process.on(signal, told);
+      return stop;
     },
   };
 }

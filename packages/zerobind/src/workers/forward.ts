@@ -125,7 +125,7 @@ function callOptions(context: OperationContext): CallOptions {
   };
 }
 
-function jobOptions(context: JobContext & Partial<Pick<OperationContext, "timeRemainingMs">>): CallOptions {
-  const timeoutMs = context.timeRemainingMs?.() ?? Infinity;
-  return { detached: true, signal: context.signal, timeoutMs, metadata: jobMetadata(context) };
+function jobOptions(context: JobContext): CallOptions {
+  const { signal } = context;
+  return { detached: true, signal, timeoutMs: context.timeRemainingMs(), metadata: jobMetadata(context) };
 }

@@ -21,5 +21,5 @@ export function jobContext(call: OperationContext): JobContext {
     },
     deadline: call.deadline,
     timeRemainingMs: () => call.timeRemainingMs(),
-  } as Partial<JobContext> as JobContext;
+  };
 }

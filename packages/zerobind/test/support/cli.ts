@@ -19,6 +19,8 @@ export interface Running {
   readonly stdout: Readable;
   /** Ctrl-C. */
   interrupt(): void;
+  /** Sends a signal; only to a process. */
+  signal(name: NodeJS.Signals): void;
   /** Resolves with the next line of standard output. */
   line(): Promise<string | undefined>;
   readonly outcome: Promise<Outcome>;
@@ -39,7 +41,7 @@ export function startHere(args: readonly string[], { isTTY = false }: { isTTY?: 
     stdout: texts[0].text,
     stderr: texts[1].text,
   }));
-  return { stdin, stdout, interrupt: () => interrupt(), line: linesOf(stdout), outcome };
+  return { stdin, stdout, interrupt: () => interrupt(), signal: () => undefined, line: linesOf(stdout), outcome };
 }
 
 /** Runs the command in this process to its end. */
@@ -72,6 +74,7 @@ export function startProcess(
     stdin: child.stdin,
     stdout: child.stdout,
     interrupt: () => void child.kill("SIGINT"),
+    signal: (name) => void child.kill(name),
     line: linesOf(child.stdout),
     outcome,
   };

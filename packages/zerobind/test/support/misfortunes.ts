@@ -1,6 +1,8 @@
 import { EventEmitter } from "node:events";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { Channel, RpcError, ServiceHost, Status, binding, errorDetail, zeromq } from "zerobind";
-import type { ChannelOptions, ServiceHostOptions } from "zerobind";
+import type { AttachmentListener, ChannelOptions, ServiceHostOptions } from "zerobind";
 import { RetryInfo } from "zerobind/google";
 import type { DynamicContract } from "../../src/dynamic/types.ts";
 import { Cable, OpenGreeter, aborted, hanging } from "./greeter.ts";
@@ -19,11 +21,23 @@ async function freeAddress(contract: DynamicContract): Promise<string> {
   return greeter.host.address;
 }
 
-/** Greets a server that is not there. */
-async function greetNobody(contract: DynamicContract, channelOptions: ChannelOptions, options = {}) {
-  await using channel = new Channel(await freeAddress(contract), channelOptions);
+/** Greets at an address. */
+async function greetAt(address: string, contract: DynamicContract, channelOptions: ChannelOptions, options = {}) {
+  await using channel = new Channel(address, channelOptions);
   return await channel.client(contract)["sayHello"]!(ada, options);
 }
+
+/** Greets a server that is not there. */
+async function greetNobody(contract: DynamicContract, channelOptions: ChannelOptions, options = {}) {
+  return await greetAt(await freeAddress(contract), contract, channelOptions, options);
+}
+
+/** Takes messages and says nothing. */
+const deaf: AttachmentListener = {
+  accept: () => ({ receive: () => undefined, lost: () => undefined }),
+  acceptPlain: () => undefined,
+  trouble: () => undefined,
+};
 
 /** Greets once. */
 async function greetOnce(given: GreeterOptions, request: object = ada, options = {}) {
@@ -114,6 +128,25 @@ export const misfortunes: Readonly<Record<string, Misfortune>> = {
   "nobody there": (contract) => greetNobody(contract, { connectTimeoutMs: 500 }),
   "nobody there, waiting for ready": (contract) => greetNobody(contract, {}, { waitForReady: true, timeoutMs: 500 }),
   "too many waiting": (contract) => greetNobody(contract, { maxQueuedCalls: 0 }),
+
+  "something else there": async (contract) => {
+    const server = createServer((socket) => socket.on("error", () => undefined));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    try {
+      return await greetAt(address, contract, { zeromq: { handshakeTimeoutMs: 50 }, connectTimeoutMs: 500 });
+    } finally {
+      server.close();
+    }
+  },
+  "another program of ZeroMQ there": async (contract) => {
+    const mute = await zeromq().attach("tcp://127.0.0.1:*", { mode: "bind", maxFrameBytes: 65_536 }, deaf);
+    try {
+      return await greetAt(mute.address, contract, { zeromq: { answerTimeoutMs: 50 }, connectTimeoutMs: 500 });
+    } finally {
+      await mute.close(0);
+    }
+  },
 
   "scheme misspelt": () => attempt(() => new Channel("tpc://127.0.0.1:5555")),
   "scheme missing": () => attempt(() => new Channel("127.0.0.1:5555")),

@@ -7,6 +7,18 @@ import type { MessageInit } from "zerobind";
 
 /** The service that the fault suite calls while it kills, stops and floods. */
 
+export interface Grain {
+  id: number;
+  /** How long it takes, in milliseconds. */
+  workMs: number;
+}
+
+export interface Flour {
+  id: number;
+  /** The worker process: no two of a run have the same number. */
+  worker: number;
+}
+
 export interface Job {
   client: number;
   id: number;
@@ -45,6 +57,184 @@ export interface Item {
   paceMs: number;
   data: Uint8Array;
 }
+
+function createBaseGrain(): Grain {
+  return { id: 0, workMs: 0 };
+}
+
+export const Grain: MessageFns<Grain, "faults.v1.Grain"> = {
+  $type: "faults.v1.Grain" as const,
+
+  encode(message: Grain, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0) {
+      writer.uint32(8).uint32(message.id);
+    }
+    if (message.workMs !== 0) {
+      writer.uint32(16).uint32(message.workMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Grain {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrain();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.workMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Grain {
+    return {
+      id: isSet(object.id) ? globalThis.Number(object.id) : 0,
+      workMs: isSet(object.workMs)
+        ? globalThis.Number(object.workMs)
+        : isSet(object.work_ms)
+        ? globalThis.Number(object.work_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: Grain): unknown {
+    const obj: any = {};
+    if (message.id !== 0) {
+      obj.id = Math.round(message.id);
+    }
+    if (message.workMs !== 0) {
+      obj.workMs = Math.round(message.workMs);
+    }
+    return obj;
+  },
+
+  create(base?: MessageInit<Grain>): Grain {
+    return Grain.fromPartial(base ?? {});
+  },
+  fromPartial(object: MessageInit<Grain>): Grain {
+    const message = createBaseGrain();
+    message.id = object.id ?? 0;
+    message.workMs = object.workMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseFlour(): Flour {
+  return { id: 0, worker: 0 };
+}
+
+export const Flour: MessageFns<Flour, "faults.v1.Flour"> = {
+  $type: "faults.v1.Flour" as const,
+
+  encode(message: Flour, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0) {
+      writer.uint32(8).uint32(message.id);
+    }
+    if (message.worker !== 0) {
+      writer.uint32(16).uint32(message.worker);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Flour {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlour();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.worker = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Flour {
+    return {
+      id: isSet(object.id) ? globalThis.Number(object.id) : 0,
+      worker: isSet(object.worker) ? globalThis.Number(object.worker) : 0,
+    };
+  },
+
+  toJSON(message: Flour): unknown {
+    const obj: any = {};
+    if (message.id !== 0) {
+      obj.id = Math.round(message.id);
+    }
+    if (message.worker !== 0) {
+      obj.worker = Math.round(message.worker);
+    }
+    return obj;
+  },
+
+  create(base?: MessageInit<Flour>): Flour {
+    return Flour.fromPartial(base ?? {});
+  },
+  fromPartial(object: MessageInit<Flour>): Flour {
+    const message = createBaseFlour();
+    message.id = object.id ?? 0;
+    message.worker = object.worker ?? 0;
+    return message;
+  },
+};
 
 function createBaseJob(): Job {
   return { client: 0, id: 0, delayMs: 0, count: 0, intervalMs: 0, itemBytes: 0, fail: false, data: noBytes };

@@ -1,0 +1,71 @@
+import type { SocketPlan } from "../open-socket.ts";
+import { PumpDevice } from "./pump-device.ts";
+import type { PumpOptions } from "./pump-device.ts";
+
+/** How a forwarder behaves. Times are in milliseconds. */
+export interface ForwarderOptions extends PumpOptions {
+  /**
+   * Messages that may wait for one subscriber that reads too slowly; what comes then is dropped for this one, and for
+   * no other. 0: any number, in this process's memory. Default 1,000.
+   */
+  readonly highWaterMark?: number | undefined;
+}
+
+const defaultHighWaterMark = 1_000;
+
+/**
+ * A device between publishers and subscribers: N publishers connect to `frontend` (XSUB), M subscribers to `backend`
+ * (XPUB), and neither needs to know of the others. Only what some subscriber wants is asked of the publishers. Messages
+ * of one publisher keep their order. It keeps nothing: who subscribes later gets what comes later, and what is
+ * published while nobody wants it, or while the device is away, is gone.
+ */
+export class ForwarderDevice extends PumpDevice {
+  protected readonly frontPlan: Pick<SocketPlan, "kind" | "own">;
+  protected readonly backPlan: Pick<SocketPlan, "kind" | "own">;
+  #forwarded = 0;
+  #topics = 0;
+  #dropped = 0;
+  readonly #sendFailed = (): void => void (this.#dropped += 1);
+
+  /** TypeError for addresses and options that cannot be. */
+  constructor(options: ForwarderOptions) {
+    super("forwarder", options, defaultHighWaterMark);
+    // Subscriptions must not get lost, however many come at once: ZeroMQ drops those beyond its marks in silence.
+    this.frontPlan = { kind: "xsub", own: { sendHighWaterMark: 0 } };
+    this.backPlan = { kind: "xpub", own: { sendHighWaterMark: this.highWaterMark, receiveHighWaterMark: 0 } };
+  }
+
+  /**
+   * `forwarded`: messages handed on. `topics`: different subscriptions at the moment. `dropped`: what was neither a
+   * message nor a subscription. What slow subscribers miss ZeroMQ drops without telling.
+   */
+  get counters(): Readonly<Record<"forwarded" | "topics" | "dropped", number>> {
+    return { forwarded: this.#forwarded, topics: this.#topics, dropped: this.#dropped };
+  }
+
+  protected fromFront(frames: Buffer[]): void {
+    this.#forwarded += 1;
+    this.back?.socket.send(frames, this.#sendFailed);
+  }
+
+  /** `01 topic` subscribes, `00 topic` ends that; XPUB tells only the first and the last of each topic. */
+  protected fromBack(frames: Buffer[]): void {
+    const first = frames.length === 1 ? frames[0]?.[0] : undefined;
+    if (first !== 0 && first !== 1) {
+      this.#dropped += 1;
+      const text = "something that is no subscription came from a subscriber and was dropped";
+      return this.troubles.report("drop", () => text);
+    }
+    this.#topics += first === 1 ? 1 : -1;
+    this.front?.socket.send(frames, this.#sendFailed);
+  }
+
+  protected async onClose(graceful: boolean): Promise<void> {
+    await this.front?.close(0);
+    await this.back?.close(graceful ? Math.min(this.drainTimeoutMs, 250) : 0);
+  }
+
+  protected onAbort(): void {
+    // Closing takes no time worth cutting.
+  }
+}

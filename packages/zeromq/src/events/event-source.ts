@@ -1,0 +1,106 @@
+import type { ZeromqSettings } from "../options.ts";
+import type { ParsedAddress } from "../address.ts";
+import type { SocketEvents } from "../socket.ts";
+import { openEventSocket } from "./event-socket.ts";
+import type { EventSocket } from "./event-socket.ts";
+import { isControlTopic } from "./event-wire.ts";
+
+/** What a source tells its subscriber. */
+export interface SourceOwner {
+  /** A message on a topic of events. */
+  message(frames: Buffer[]): void;
+  /** A message on a topic of the protocol. */
+  control(frames: Buffer[]): void;
+  /** A connection was made, or lost. */
+  connected(): void;
+  disconnected(): void;
+  trouble(kind: string, describe: () => string): void;
+}
+
+/** A SUB at one address, and what is subscribed there. */
+export class EventSource implements SocketEvents {
+  readonly parsed: ParsedAddress;
+  readonly attach: "bind" | "connect";
+  readonly #owner: SourceOwner;
+  readonly #settings: ZeromqSettings;
+  readonly #maxFrameBytes: number;
+  #opened: EventSocket | undefined;
+  /** Connections that there are; always 1 where they have no events. */
+  #connections = 0;
+  #closed = false;
+
+  constructor(
+    owner: SourceOwner,
+    parsed: ParsedAddress,
+    attach: "bind" | "connect",
+    settings: ZeromqSettings,
+    maxFrameBytes: number,
+  ) {
+    this.#owner = owner;
+    this.parsed = parsed;
+    this.attach = attach;
+    this.#settings = settings;
+    this.#maxFrameBytes = maxFrameBytes;
+  }
+
+  get address(): string {
+    return this.#opened?.address ?? this.parsed.endpoint;
+  }
+
+  /** Whether somebody is connected, as far as one can know. */
+  get linked(): boolean {
+    return this.#connections > 0 || this.parsed.scheme === "inproc";
+  }
+
+  /** `prefixes` is asked for what is subscribed by the time that it is open. */
+  async open(prefixes: () => readonly Buffer[]): Promise<void> {
+    const { parsed, attach } = this;
+    const plan = { kind: "sub", attach, parsed, settings: this.#settings, maxFrameBytes: this.#maxFrameBytes } as const;
+    const opened = await openEventSocket({ ...plan, own: {} }, this);
+    this.#opened = opened;
+    if (this.#closed) return this.close();
+    for (const prefix of prefixes()) opened.socket.subscribe(prefix);
+  }
+
+  subscribe(prefix: Buffer): void {
+    this.#opened?.socket.subscribe(prefix);
+  }
+
+  unsubscribe(prefix: Buffer): void {
+    this.#opened?.socket.unsubscribe(prefix);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const opened = this.#opened;
+    this.#opened = undefined;
+    try {
+      opened?.release();
+    } catch {
+      // Whoever owns the directory now may forbid it; a file that stays is no hindrance.
+    }
+    await opened?.socket.close(0);
+  }
+
+  event(type: string, code: string): void {
+    if (type === "handshake") {
+      this.#connections = this.attach === "connect" ? 1 : this.#connections + 1;
+      this.#owner.connected();
+    } else if (type === "disconnect") {
+      this.#connections = Math.max(this.#connections - 1, 0);
+      this.#owner.disconnected();
+    } else if (type.startsWith("handshake:error")) {
+      this.#owner.trouble(
+        type,
+        () => `${this.address}: the other end does not speak ZeroMQ as this end does (${code})`,
+      );
+    } else if (type === "receive:error") {
+      this.#owner.trouble(type, () => `${this.address}: cannot receive any more (${code}); close it and open it again`);
+    }
+  }
+
+  message(frames: Buffer[]): void {
+    if (isControlTopic(frames[0]!)) this.#owner.control(frames);
+    else this.#owner.message(frames);
+  }
+}

@@ -1,0 +1,235 @@
+import { checkOptions, guarded, kindOf } from "@zerobind/core";
+import type { EventGap, EventInfo, SubscribeOptions } from "@zerobind/core";
+import type { ParsedAddress } from "../address.ts";
+import type { ZeromqSettings } from "../options.ts";
+import { Troubles } from "../trouble.ts";
+import { subscribeChecks } from "./event-options.ts";
+import type { EventSubscriberOptions } from "./event-options.ts";
+import { SubscriberPort } from "./subscriber-port.ts";
+import type { SubscriberPortOwner } from "./subscriber-port.ts";
+import { EventSubscription } from "./subscription.ts";
+import type { SubscriptionOwner } from "./subscription.ts";
+import { SubscriptionIndex } from "./subscription-index.ts";
+import type { TopicTemplate } from "./topic-template.ts";
+import type { EventTaker, RemotePublisher, Track } from "./track.ts";
+import { Tracker } from "./tracker.ts";
+import type { TrackerOwner } from "./tracker.ts";
+import { Counts, Waiting } from "./waiting.ts";
+
+/** What a subscriber does between its users and its sockets: filters, readiness, and where each event goes. */
+export class SubscriberCore implements TrackerOwner, SubscriberPortOwner, SubscriptionOwner {
+  readonly bare: boolean;
+  readonly maxTopics: number;
+  readonly recover: boolean;
+  readonly syncIntervalMs: number;
+  readonly maxMessageBytes: number;
+  readonly maxBufferedEvents: number;
+  readonly settings: ZeromqSettings;
+  readonly tracker: Tracker = new Tracker(this);
+  readonly counts: Counts = new Counts();
+  readonly waiting: Waiting = new Waiting();
+  readonly ports: readonly SubscriberPort[];
+  readonly #options: EventSubscriberOptions;
+  readonly #troubles: Troubles;
+  readonly #index = new SubscriptionIndex();
+  readonly #filters = new Map<string, { readonly prefix: Buffer; count: number }>();
+  readonly #waiters = new Set<() => void>();
+  #filterVersion = 0;
+  #pruning: NodeJS.Immediate | undefined;
+
+  constructor(options: EventSubscriberOptions, settings: ZeromqSettings, addresses: readonly ParsedAddress[]) {
+    this.#options = options;
+    this.settings = settings;
+    this.bare = options.bare ?? false;
+    this.maxTopics = options.maxTopics ?? 100_000;
+    this.recover = options.recover ?? true;
+    this.syncIntervalMs = options.syncIntervalMs ?? 10_000;
+    this.maxMessageBytes = options.maxMessageBytes ?? 4 * 2 ** 20;
+    this.maxBufferedEvents = options.maxBufferedEvents ?? 10_000;
+    this.#troubles = new Troubles(guarded(options.onTrouble));
+    this.ports = addresses.map((parsed) => new SubscriberPort(this, parsed, options.attach ?? "connect"));
+  }
+
+  get version(): number {
+    return this.#filterVersion;
+  }
+
+  get takersVersion(): number {
+    return this.#index.version;
+  }
+
+  get methods(): readonly string[] {
+    return this.#index.methods;
+  }
+
+  get subscriptions(): ReadonlySet<EventSubscription> {
+    return this.#index.all;
+  }
+
+  get prefixes(): Buffer[] {
+    return Array.from(this.#filters.values(), ({ prefix }) => prefix);
+  }
+
+  subscribe(
+    template: TopicTemplate,
+    filter: object | undefined,
+    options: SubscribeOptions<unknown>,
+  ): EventSubscription {
+    checkOptions("subscribe option", options, subscribeChecks);
+    const subscription = new EventSubscription(this, template, template.filter(filter), options);
+    const { prefix } = subscription.filter;
+    const known = this.#filters.get(prefix);
+    if (known) known.count++;
+    else {
+      const bytes = Buffer.from(prefix);
+      this.#filters.set(prefix, { prefix: bytes, count: 1 });
+      for (const port of this.ports) port.addFilter(bytes);
+    }
+    this.#index.add(subscription);
+    subscription.version = ++this.#filterVersion;
+    for (const port of this.ports) port.added(subscription);
+    if (options.signal?.aborted) void subscription.close();
+    return subscription;
+  }
+
+  waitForReady(subscription: EventSubscription | undefined, timeoutMs: number): Promise<void> {
+    const version = subscription?.version ?? this.#filterVersion;
+    const { path } = subscription?.template ?? {};
+    const what = path === undefined ? "publisher answered for all filters" : `publisher answered for ${path}`;
+    return this.waiting.for(what, timeoutMs, (resolve) => {
+      const look = (): void => {
+        if (!this.#isReady(version)) return;
+        this.#waiters.delete(look);
+        resolve();
+      };
+      this.#waiters.add(look);
+      look();
+      return () => void this.#waiters.delete(look);
+    });
+  }
+
+  progress(): void {
+    for (const look of this.#waiters) look();
+  }
+
+  /** Ends all subscriptions. Gracefully: what waits may be taken; resolves when handlers have done so. */
+  async end(graceful: boolean): Promise<void> {
+    clearImmediate(this.#pruning);
+    const all = [...this.#index.all];
+    if (graceful) await Promise.all(all.map((subscription) => subscription.end()));
+    else for (const subscription of all) void subscription.close();
+  }
+
+  ended(subscription: EventSubscription): void {
+    if (!this.#index.remove(subscription)) return;
+    const { prefix } = subscription.filter;
+    const known = this.#filters.get(prefix);
+    if (known && --known.count === 0) {
+      this.#filters.delete(prefix);
+      for (const port of this.ports) port.removeFilter(known.prefix);
+    }
+    for (const port of this.ports) port.removed(subscription);
+    this.#pruning ??= setImmediate(() => {
+      this.#pruning = undefined;
+      this.tracker.prune();
+    });
+  }
+
+  takers(method: string, topic: string): readonly EventTaker[] {
+    return this.#index.find(method, topic);
+  }
+
+  missed(gap: EventGap, takers: readonly EventTaker[]): void {
+    this.gap(gap);
+    for (const taker of takers) taker.miss(gap);
+    for (const port of this.ports) port.lost();
+  }
+
+  gap(gap: EventGap): void {
+    if (gap.reason === "buffer") this.counts.add("dropped", gap.count);
+    try {
+      this.#options.onGap?.(gap);
+    } catch (error) {
+      const { topic, method, epoch } = gap;
+      this.failed(error, { topic, method, epoch, sequence: 0, address: "", replayed: false });
+    }
+  }
+
+  count(what: string, amount: number): void {
+    if (amount > 0) this.counts.add(what, amount);
+  }
+
+  wantRecovery(track: Track): void {
+    if (this.ports.some((port) => port.recover(track))) return;
+    setImmediate(() => this.tracker.recovered(track, []));
+  }
+
+  gone(publisher: RemotePublisher): void {
+    if (!this.ports.some(({ publishers }) => publishers.has(publisher))) this.tracker.forget(publisher);
+  }
+
+  malformed(track: Track, error: unknown): void {
+    this.trouble(
+      "malformed",
+      () => `an event on ${track.topic} is no ${track.method} and was dropped: ${String(error)}`,
+    );
+  }
+
+  /** `[topic][body]`. */
+  bareMessage(frames: readonly Buffer[], address: string): string | undefined {
+    const [topic, body] = frames;
+    if (!topic || !body || frames.length !== 2) return `has ${frames.length} frames, where [topic][body] is expected`;
+    const text = topic.toString();
+    for (const method of this.methods)
+      if (this.#index.find(method, text).length > 0) this.tracker.unnumbered(method, topic, body, address);
+    return undefined;
+  }
+
+  failed(error: unknown, { method, topic, sequence }: EventInfo): void {
+    const { onError } = this.#options;
+    try {
+      if (onError) onError(error, { method, topic, sequence });
+      else console.error(`a handler of ${method} failed with event ${sequence} on ${topic}:`, error);
+    } catch {
+      // Whoever is told has nobody to tell.
+    }
+  }
+
+  trouble(kind: string, describe: () => string): void {
+    this.counts.add(kind);
+    this.#troubles.report(kind, describe);
+  }
+
+  #isReady(version: number): boolean {
+    const { attach = "connect", minPublishers = 1 } = this.#options;
+    let publishers = 0;
+    for (const port of this.ports) {
+      const isReady = port.isReady(version);
+      const nobody = attach === "bind" && minPublishers === 0 && port.publishers.size === 0;
+      if (!isReady && !nobody && (attach === "connect" || port.publishers.size > 0)) return false;
+      publishers += port.provenCount(version);
+    }
+    return publishers >= minPublishers;
+  }
+}
+
+/** What is given as a handler must be one; TypeError says what is wrong with it. */
+export function handlerFunctions(
+  what: string,
+  methods: ReadonlyMap<string, TopicTemplate>,
+  handler: unknown,
+): [TopicTemplate, NonNullable<SubscribeOptions<unknown>["onEvent"]>][] {
+  if (typeof handler !== "object" || handler === null)
+    throw new TypeError(`an event handler is an object, not ${kindOf(handler)}`);
+  const known = [...methods.keys()].join(", ");
+  const given = handler as Record<string, unknown>;
+  for (const [name, value] of Object.entries(given))
+    if (typeof value === "function" && !methods.has(name))
+      throw new TypeError(`${what} has no event "${name}"; it has ${known}`);
+  const wanted = [...methods].filter(([name]) => typeof given[name] === "function");
+  if (wanted.length === 0) throw new TypeError(`the handler takes no event of ${what}, which has ${known}`);
+  return wanted.map(([name, template]) => [
+    template,
+    (event, info) => (given as Record<string, (...args: unknown[]) => void | Promise<void>>)[name]!(event, info),
+  ]);
+}

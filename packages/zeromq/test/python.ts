@@ -1,0 +1,47 @@
+import { spawn, spawnSync } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { test } from "@jest/globals";
+import { track } from "./support.ts";
+
+const python = "/usr/bin/python3";
+
+/** Runs where Python has ZeroMQ, which continuous integration sees to. */
+export const withPython = spawnSync(python, ["-c", "import zmq"]).status === 0 ? test : test.skip;
+
+const prelude = `
+import sys, time, zmq
+context = zmq.Context.instance()
+def say(*words):
+    print(*words, flush=True)
+`;
+
+/** A process in Python, with \`zmq\`, a \`context\`, and \`say\` for lines that are read here. */
+export class PythonPeer {
+  readonly child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(script: string) {
+    this.child = spawn(python, ["-c", prelude + script], { stdio: ["ignore", "pipe", "inherit"] });
+    this.#lines = createInterface({ input: this.child.stdout! })[Symbol.asyncIterator]();
+  }
+
+  /** What it says next. */
+  async line(): Promise<string> {
+    const next = await this.#lines.next();
+    return next.done === true ? "" : next.value;
+  }
+
+  /** Ends at once, as a process that crashes. */
+  async close(): Promise<void> {
+    const { exitCode, signalCode } = this.child;
+    if (exitCode !== null || signalCode !== null) return;
+    this.child.kill("SIGKILL");
+    await once(this.child, "exit");
+  }
+}
+
+export function pythonPeer(script: string): PythonPeer {
+  return track(new PythonPeer(script));
+}

@@ -91,6 +91,8 @@ export type { WorkerChange } from "./device/call-switch.ts";
 export { Message } from "./message.ts";
 export type { MessageParts } from "./message.ts";
 export { Lifecycle } from "./lifecycle.ts";
+export { hosting } from "./hosted.ts";
+export type { HostedHandler } from "./hosted.ts";
 export { protobuf } from "./binding.ts";
 export type {
   BindingLike,
@@ -121,6 +123,7 @@ export { EventHeader, EventRequest } from "./gen/zerobind/v1/events.pb.ts";
 export type { EventAnswer, EventItem, EventLoss, EventWish } from "./gen/zerobind/v1/events.pb.ts";
 export { nativeMark } from "./records.ts";
 export { checkContract } from "./contract.ts";
+export { logFailure } from "./dispatcher.ts";
 export {
   checkOptions,
   isBoolean,

@@ -26,7 +26,7 @@ export class Crew {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker?.close()));
+    await Promise.all(this.#workers.map(async (worker) => await worker?.close()));
   }
 
   wrong(): string[] {

@@ -3,7 +3,7 @@ import { PushStream, Status } from "@zerobind/core";
 import type { MessageInit } from "@zerobind/core";
 import { CallHeader, EndHeader, Hello } from "../../src/gen/zerobind/v1/wire.pb.ts";
 import { Flag, RecordType, RefuseReason } from "../../src/records.ts";
-import { Item, PingReply } from "../gen/test/v1/behavior.pb.ts";
+import { EchoRequest, Item, PingReply } from "../gen/test/v1/behavior.pb.ts";
 import { DeviceUnderTest } from "../support/device.ts";
 import { failureOf } from "../support/failure.ts";
 import { call, data, fragment, leastFragment, path, refusal, statusOf, unary } from "../support/hostile.ts";
@@ -354,5 +354,45 @@ describe("offences", () => {
     const meta = Hello.encode(Hello.fromPartial({ maxVersion: 1, minVersion: 1, elements: ["gzip"] })).finish();
     peer.send(batch(0, { type: RecordType.HELLO, meta }));
     expect(await refusal(peer)).toMatchObject({ reason: RefuseReason.MISMATCH });
+  });
+});
+
+describe("what waits for a client that does not read", () => {
+  test("is bounded: no further call of it begins, and others go on", async () => {
+    const limits = { maxHeldBytes: 200_000, sessionWindowBytes: 65_536 };
+    await using under = await DeviceUnderTest.open({ limits });
+    const { service } = await under.worker();
+    await using client = await rawClient(under, { limits: { sessionWindowBytes: 65_536 } });
+    const body = EchoRequest.encode(EchoRequest.fromPartial({ data: new Uint8Array(20_000) })).finish();
+    for (let index = 0; index < 100; index++) {
+      client.send(call(1 + 2 * index, path("Echo"), { body }));
+      const { device } = under;
+      await under.until(
+        () => device.status.held > 0 || (service.entered.get("echo") === index + 1 && device.status.running === 0),
+      );
+    }
+    await under.until(() => under.device.status.held > 40);
+    const begun = service.entered.get("echo") ?? 0;
+    expect(begun).toBeLessThan(60);
+    expect((await under.client().echo({ text: "polite" })).text).toBe("polite");
+    client.peer.grantAll((await client.peer.record(RecordType.WELCOME)).tag);
+    client.send({ type: RecordType.CREDIT, aux: 65_536 });
+    const ended = (): number => client.peer.received.filter(({ type }) => type === RecordType.END).length;
+    await client.peer.until(() => ended() === 100);
+    expect(under.device.status).toMatchObject({ held: 0, running: 0 });
+  });
+
+  test("a worker that does not read gets no further call, and the others go to another", async () => {
+    await using under = await DeviceUnderTest.open({ limits: { maxHeldBytes: 100_000 } });
+    await using stuck = await RawWorker.join(under.backend, { limits: { sessionWindowBytes: 65_536 } });
+    const client = under.client();
+    const data = new Uint8Array(20_000);
+    const calls = Array.from({ length: 30 }, () => client.echo({ data }).catch(() => undefined));
+    await under.until(() => under.device.status.held > 10);
+    const { service } = await under.worker();
+    await under.until(() => under.device.status.held === 0);
+    stuck.die();
+    await Promise.all(calls);
+    expect(service.entered.get("echo")).toBeGreaterThan(10);
   });
 });

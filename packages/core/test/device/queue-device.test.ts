@@ -198,7 +198,7 @@ describe("workers", () => {
     const lost = await under.worker({}, new Waiting());
     const client = under.client();
     const held = [client.echo({ text: "a" }), client.echo({ text: "b" })].map(failureOf);
-    await under.until(() => (lost.service as Waiting).order.length === 2);
+    await under.until(() => lost.service.order.length === 2);
     const streaming = failureOf(collect(client.count({ count: 2, intervalMs: 60_000 })));
     await lost.service.next("started");
     await under.worker();
@@ -214,12 +214,12 @@ describe("workers", () => {
     const draining = await under.worker({}, new Waiting());
     const client = under.client();
     const first = client.echo({ text: "first" });
-    await under.until(() => (draining.service as Waiting).order.length === 1);
+    await under.until(() => draining.service.order.length === 1);
     const closed = draining.host.close();
     await under.workers(0);
     const { service } = await under.worker();
     for (let round = 0; round < 5; round++) expect((await client.echo({ text: "x" })).text).toBe("x");
-    (draining.service as Waiting).releaseAll();
+    draining.service.releaseAll();
     expect((await first).text).toBe("first");
     await closed;
     expect(service.entered.get("echo")).toBe(5);

@@ -7,9 +7,9 @@ import { BehaviorService } from "./behavior-handler.ts";
 export const stack = binding(memory());
 
 /** A host behind a device. */
-export interface TestWorker {
+export interface TestWorker<Service extends BehaviorService> {
   readonly host: ServiceHost;
-  readonly service: BehaviorService;
+  readonly service: Service;
 }
 
 /** A device over memory with the workers and clients that a test asks for, all closed by `await using`. */
@@ -60,7 +60,15 @@ export class DeviceUnderTest implements AsyncDisposable {
   }
 
   /** A host that has joined. */
-  async worker(options: Partial<ServiceHostOptions> = {}, service = new BehaviorService()): Promise<TestWorker> {
+  worker(options?: Partial<ServiceHostOptions>): Promise<TestWorker<BehaviorService>>;
+  worker<Service extends BehaviorService>(
+    options: Partial<ServiceHostOptions>,
+    service: Service,
+  ): Promise<TestWorker<Service>>;
+  async worker(
+    options: Partial<ServiceHostOptions> = {},
+    service = new BehaviorService(),
+  ): Promise<TestWorker<BehaviorService>> {
     const { workers } = this.device.status;
     const host = new ServiceHost({ binding: stack, onError: () => undefined, ...options });
     host.serve(Behavior, service);

@@ -13,7 +13,7 @@ import { root } from "./tools.mjs";
 const packages = [
   { folder: "packages/core", entries: ["index", "wire", "google", "decorators"], inlined: ["@bufbuild/protobuf"] },
   { folder: "packages/zeromq", entries: ["index"] },
-  { folder: "packages/zerobind", entries: ["index", "wire", "google", "decorators", "cli/main"] },
+  { folder: "packages/zerobind", entries: ["index", "wire", "google", "decorators", "cli/main", "workers/thread"] },
 ];
 
 async function bundle({ folder, entries, inlined = [] }) {

@@ -18,7 +18,7 @@ async function startDevice(): Promise<{ frontend: string; backend: string; pid: 
   });
   const addresses = new Map<string, string>();
   for await (const line of createInterface({ input: device.stdout })) {
-    const [, side, address] = /^listening (\S+) (\S+)/.exec(line) ?? [];
+    const [, address, side] = /^listening (\S+) \((\S+)\)/.exec(line) ?? [];
     if (side !== undefined && address !== undefined) addresses.set(side, address);
     const [frontend, backend] = [addresses.get("frontend"), addresses.get("backend")];
     if (frontend !== undefined && backend !== undefined) return { frontend, backend, pid: device.pid ?? 0 };

@@ -3,6 +3,7 @@ import type { MethodDescriptor } from "./contract.ts";
 import { callMethods, methodPath } from "./contract.ts";
 import { Scopes, direct, intercepted, streamRunner, unaryRunner } from "./handlers.ts";
 import type { Invoke } from "./handlers.ts";
+import { Hosting, isHosted } from "./hosted.ts";
 import { Instances } from "./instances.ts";
 import type { Interceptor } from "./interceptor.ts";
 import { Throttle } from "./lane.ts";
@@ -25,7 +26,8 @@ export interface HandlerFailure {
 export class Dispatcher implements OperationTable {
   readonly #operations = new Map<string, Operation>();
   readonly #services: string[] = [];
-  readonly #instances: Instances[] = [];
+  /** What is made ready when it opens and disposed of when it closes. */
+  readonly #held: (Instances | Hosting)[] = [];
   readonly #needs: MethodNeed[] = [];
   readonly #admission = new Admission();
   readonly #throttle: Throttle;
@@ -59,6 +61,8 @@ export class Dispatcher implements OperationTable {
     const missing = checkService(service);
     this.#services.push(contract.typeName);
     const instances = typeof handler === "function" ? this.#instancesOf(service) : undefined;
+    if (instances) this.#held.push(instances);
+    else if (isHosted(handler)) this.#held.push(new Hosting(handler, this.#disposalFailed(contract.typeName)));
     const scopes = new Scopes(handler, instances);
     const throttles = options.throttle ? [new Throttle("its service", options.throttle)] : [];
     const lane = throttles.length > 0 ? this.#admission.lane([this.#throttle, ...throttles]) : this.#lane;
@@ -71,9 +75,9 @@ export class Dispatcher implements OperationTable {
 
   /** Makes what is to be there from the beginning; rejects with what that throws. */
   async open(): Promise<void> {
-    if (this.#instances.length === 0) return;
+    if (this.#held.length === 0) return;
     const cut = new Promise<never>((_, reject) => (this.#cutOpening = reject));
-    for (const instances of this.#instances) await Promise.race([instances.open(), cut]);
+    for (const held of this.#held) await Promise.race([held.open(), cut]);
   }
 
   /** Waits no longer for instances that are being made; those that come still are disposed of. */
@@ -83,7 +87,7 @@ export class Dispatcher implements OperationTable {
 
   /** Disposes of what was made, and waits for that unless it is cut. */
   async close(waits: boolean): Promise<void> {
-    const closing = Promise.all(this.#instances.map((instances) => instances.close()));
+    const closing = Promise.all(this.#held.map((held) => held.close()));
     if (waits) await Promise.race([closing, this.#closingCut]);
   }
 
@@ -119,12 +123,15 @@ export class Dispatcher implements OperationTable {
   #instancesOf({ handler, options, contract }: Service): Instances {
     const { instancing = "single", create } = options;
     const make = create ?? (() => new (handler as new () => object)());
-    const path = contract.typeName;
-    const instances = new Instances(instancing, make as (call: IncomingCall | undefined) => object, (error) =>
-      this.#report(error, { path, id: undefined }),
+    return new Instances(
+      instancing,
+      make as (call: IncomingCall | undefined) => object,
+      this.#disposalFailed(contract.typeName),
     );
-    this.#instances.push(instances);
-    return instances;
+  }
+
+  #disposalFailed(path: string): (error: unknown) => void {
+    return (error) => this.#report(error, { path, id: undefined });
   }
 
   #operation(

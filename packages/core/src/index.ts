@@ -64,6 +64,8 @@ export { PipelineWorker } from "./pipeline/worker.ts";
 export type { PipelineWorkerOptions } from "./pipeline/worker.ts";
 export { PipelineSink } from "./pipeline/sink.ts";
 export type { PipelineSinkOptions } from "./pipeline/sink.ts";
+export { plainJobs, plainResults } from "./pipeline/plain-pipeline.ts";
+export type { PlainSender, PlainTaker } from "./pipeline/plain-pipeline.ts";
 export type {
   BatchEndReport,
   BatchOptions,
@@ -89,6 +91,8 @@ export type { WorkerChange } from "./device/call-switch.ts";
 export { Message } from "./message.ts";
 export type { MessageParts } from "./message.ts";
 export { Lifecycle } from "./lifecycle.ts";
+export { hosting } from "./hosted.ts";
+export type { HostedHandler } from "./hosted.ts";
 export { protobuf } from "./binding.ts";
 export type {
   BindingLike,
@@ -119,6 +123,7 @@ export { EventHeader, EventRequest } from "./gen/zerobind/v1/events.pb.ts";
 export type { EventAnswer, EventItem, EventLoss, EventWish } from "./gen/zerobind/v1/events.pb.ts";
 export { nativeMark } from "./records.ts";
 export { checkContract } from "./contract.ts";
+export { logFailure } from "./dispatcher.ts";
 export {
   checkOptions,
   isBoolean,

@@ -45,3 +45,5 @@ export type {
   JsonObject,
   JsonValue,
 } from "./dynamic/types.ts";
+export { workers } from "./workers/workers.ts";
+export type { WorkerOptions, Workers, WorkersOf } from "./workers/workers.ts";

@@ -12,10 +12,10 @@ const anywhere = "tcp://127.0.0.1:*";
 async function listening(running: Running, count = 2): Promise<string[]> {
   const lines: string[] = [];
   while (lines.length < count) lines.push((await running.line()) ?? "nothing");
-  expect(lines.map((line) => line.replace(/ tcp:\/\/127\.0\.0\.1:\d+$/, ""))).toEqual(
-    ["listening frontend", "listening backend", "listening backend"].slice(0, count),
+  expect(lines.map((line) => line.replace(/ tcp:\/\/127\.0\.0\.1:\d+ /, " "))).toEqual(
+    ["listening (frontend)", "listening (backend)", "listening (backend)"].slice(0, count),
   );
-  return lines.map((line) => line.split(" ")[2]!);
+  return lines.map((line) => line.split(" ")[1]!);
 }
 
 /** A host behind the device and a client in front of it. */

@@ -40,9 +40,14 @@ class Project implements Disposable {
 
 describe.each(documents)("%s", (name) => {
   const text = readFileSync(join(root, "docs", name), "utf8");
-  /** Where each program belongs, its text, and what it prints. */
-  const programs = [...text.matchAll(/^```ts\n(\/\/ (\S+)\n.*?)^```\n\n```text\n(.*?)^```$/gms)].map(
-    ([, program = "", path = "", printed = ""]) => ({ path, program, printed }),
+  /** Where each program belongs, its text, and what it prints; modules that others load print nothing. */
+  const programs = [...text.matchAll(/^```ts\n(\/\/ (\S+)\n.*?)^```\n(?:\n```text\n(.*?)^```$)?/gms)].map(
+    ([, program = "", path = "", printed]) => ({
+      path,
+      program,
+      printed: printed ?? "",
+      isModule: printed === undefined,
+    }),
   );
   let project: Project;
   let compiled = "";
@@ -68,13 +73,17 @@ describe.each(documents)("%s", (name) => {
   test("has only whole programs, each with what it prints", () => {
     expect(programs.length).toBe(text.split("```ts\n").length - 1);
     expect(new Set(programs.map(({ path }) => path)).size).toBe(programs.length);
+    for (const { path } of programs.filter(({ isModule }) => isModule)) expect(path).toMatch(/-worker\.ts$/);
   });
 
   test("has programs that compile", () => {
     expect(compiled).toBe("");
   });
 
-  test.each(programs)("$path prints what the page says", async ({ path, printed }) => {
-    expect(await project.run(path.replace(/^src/, "dist").replace(/ts$/, "js"))).toBe(printed);
-  });
+  test.each(programs.filter(({ isModule }) => !isModule))(
+    "$path prints what the page says",
+    async ({ path, printed }) => {
+      expect(await project.run(path.replace(/^src/, "dist").replace(/ts$/, "js"))).toBe(printed);
+    },
+  );
 });

@@ -2,12 +2,17 @@ import { lstat } from "node:fs/promises";
 import type { ParsedAddress } from "./address.ts";
 import type { ZeromqSettings } from "./options.ts";
 import { codeOf } from "./socket.ts";
+import { refuseInMortalThread } from "./thread-guard.ts";
 
 // Importing it would make Node load its streams at once, which takes longer than most of what is in this package.
 const { lstatSync, unlinkSync } = process.getBuiltinModule("node:fs");
 
-/** TypeError unless what travels to and from the address stays on this machine, or the options allow it to leave. */
+/**
+ * TypeError unless what travels to and from the address stays on this machine, or the options allow it to leave; Error
+ * in a thread that must have no sockets.
+ */
 export function checkExposure(address: string, parsed: ParsedAddress, settings: ZeromqSettings): void {
+  refuseInMortalThread();
   if (!parsed.remote || settings.insecure) return;
   throw new TypeError(
     `${address} reaches beyond this machine, and nothing protects it there: whoever gets at it can read and change every ` +

@@ -1,6 +1,7 @@
 import { context, Dealer, Publisher, Pull, Push, Router, Subscriber, XPublisher, XSubscriber } from "zeromq";
 import { setDisconnectNotice, setLossNotice, setSubscriptionQueue } from "./draft-options.ts";
 import type { ZeromqSettings } from "./options.ts";
+import { refuseInMortalThread } from "./thread-guard.ts";
 
 /** A DEALER must not connect a second time (see `ZmqSocket.connect`); it waits longer than it lives. About 12 days. */
 const neverMs = 2 ** 30;
@@ -66,6 +67,7 @@ const directions: Readonly<Record<SocketKind, object>> = {
 
 /** Makes a socket that neither waits nor loses anything by itself. `noticed`: it will tell of losses by the notice. */
 export function makeSocket(kind: SocketKind, settings: SocketSettings): { socket: AnySocket; noticed: boolean } {
+  refuseInMortalThread();
   raiseSocketLimit();
   const options = { ...directions[kind], ...commonOptions(settings), ...ownOptions(kind, settings), ...settings.own };
   const socket = new kinds[kind](options);

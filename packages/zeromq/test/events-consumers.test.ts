@@ -282,9 +282,9 @@ test("a subscriber that is stopped loses its own events alone, and learns how ma
 });
 
 const python = "/usr/bin/python3";
+const protoc = "/usr/bin/protoc";
 const withPython =
-  spawnSync(python, ["-c", "import zmq, google.protobuf"]).status === 0 &&
-  spawnSync("protoc", ["--version"]).status === 0
+  spawnSync(python, ["-c", "import zmq, google.protobuf"]).status === 0 && spawnSync(protoc, ["--version"]).status === 0
     ? test
     : test.skip;
 
@@ -294,7 +294,7 @@ function runPython(source: string): ReturnType<typeof spawn> {
 import os, subprocess, sys, tempfile, zmq
 out = tempfile.mkdtemp()
 protos = "${new URL("../../../protos", import.meta.url).pathname}"
-subprocess.check_call(["protoc", "-I", protos, "--python_out", out, "test/v1/patterns.proto", "zerobind/v1/options.proto", "zerobind/v1/events.proto"], cwd=protos)
+subprocess.check_call(["${protoc}", "-I", protos, "--python_out", out, "test/v1/patterns.proto", "zerobind/v1/options.proto", "zerobind/v1/events.proto"], cwd=protos)
 for name in ["test", "test/v1"]:
     # Python has a package of that name.
     open(os.path.join(out, name, "__init__.py"), "w").close()

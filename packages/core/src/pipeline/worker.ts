@@ -11,6 +11,7 @@ import { endChecks } from "../end.ts";
 import type { BindingChoice, EndOptions } from "../end.ts";
 import type { Acknowledgement, BatchEnd } from "../gen/zerobind/v1/pipeline.pb.ts";
 import { ServiceHost } from "../host.ts";
+import { hosting, isHosted } from "../hosted.ts";
 import { Lifecycle } from "../lifecycle.ts";
 import type { IncomingCall } from "../operation.ts";
 import { RpcError, isRpcError } from "../rpc-error.ts";
@@ -140,6 +141,7 @@ export class PipelineWorker extends Lifecycle {
       contract,
       methods.flatMap(({ job, jobsEnd }) => [job, jobsEnd]),
     );
+    if (isHosted(handler)) Object.defineProperty(handlers, hosting, { value: () => handler[hosting]() });
     this.#host.serve(jobs, handlers);
     return this;
   }

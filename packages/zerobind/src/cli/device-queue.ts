@@ -31,7 +31,7 @@ export async function runQueue(flags: QueueFlags, terminal: Terminal): Promise<n
   }
   const { frontend, backend, plainBackend } = device.addresses;
   const lines = Object.entries({ frontend, backend, "plain-backend": plainBackend }).flatMap(([name, addresses]) =>
-    addresses.map((address) => `listening ${name} ${address}\n`),
+    addresses.map((address) => `listening ${address} (${name})\n`),
   );
   stdout.write(lines.join(""));
   await Promise.race([interrupted, device.closed]);

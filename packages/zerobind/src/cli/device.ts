@@ -4,7 +4,7 @@ import { addPump } from "./pump-device.ts";
 import type { Terminal } from "./terminal.ts";
 
 const queueHelp = `
-Prints "listening frontend <address>", "listening backend <address>" and so on, one a line, once it listens. Ctrl-C and
+Prints "listening <address> (frontend)", "listening <address> (backend)" and so on, one a line, once it listens. Ctrl-C and
 SIGTERM end it: clients are asked to go elsewhere, and calls that are open get 5 seconds to end. Twice ends it at once.
 
 Example:

@@ -39,7 +39,7 @@ export function addPump(device: Command, kind: PumpKind, terminal: Terminal, don
 }
 
 function helpOf(kind: PumpKind, end: string): string {
-  return `Prints "listening frontend <address>" and "listening backend <address>" once it listens. Ctrl-C and SIGTERM ${end}.
+  return `Prints "listening <address> (frontend)" and "listening <address> (backend)" once it listens. Ctrl-C and SIGTERM ${end}.
 
 Example:
   zerobind device ${kind} --frontend tcp://127.0.0.1:5557 --backend tcp://127.0.0.1:5558`;

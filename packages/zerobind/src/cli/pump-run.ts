@@ -37,7 +37,7 @@ export async function runPump(kind: PumpKind, flags: PumpFlags, terminal: Termin
   }
   const modes = { frontend: flags.connectFrontend, backend: flags.connectBackend };
   for (const [name, addresses] of Object.entries(device.addresses) as ["frontend" | "backend", readonly string[]][])
-    for (const address of addresses) stdout.write(`${modes[name] ? "connecting" : "listening"} ${name} ${address}\n`);
+    for (const address of addresses) stdout.write(`${modes[name] ? "connecting" : "listening"} ${address} (${name})\n`);
   await Promise.race([interrupted, device.closed]);
   const { kind: how, message } = await device.close();
   if (how !== "failed") return ExitStatus.OK;

@@ -189,6 +189,7 @@ export class SubscriberCore implements TrackerOwner, SubscriberPortOwner, Subscr
     const { onError } = this.#options;
     try {
       if (onError) onError(error, { method, topic, sequence });
+      // eslint-disable-next-line no-console -- nobody else would hear of it
       else console.error(`a handler of ${method} failed with event ${sequence} on ${topic}:`, error);
     } catch {
       // Whoever is told has nobody to tell.

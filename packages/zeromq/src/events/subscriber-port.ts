@@ -1,5 +1,4 @@
 import { EventHeader } from "@zerobind/core";
-import type { EventLoss, EventWish } from "@zerobind/core";
 import type { ParsedAddress } from "../address.ts";
 import type { ZeromqSettings } from "../options.ts";
 import { escapeBytes } from "../trouble.ts";
@@ -11,12 +10,9 @@ import { SyncRounds } from "./sync-rounds.ts";
 import type { AnsweredItem, SyncOwner, SyncRequest } from "./sync-rounds.ts";
 import type { EventRun, RemotePublisher, Track } from "./track.ts";
 import type { Tracker } from "./tracker.ts";
+import { joined, makeRequest } from "./wishes.ts";
+import type { Wish } from "./wishes.ts";
 
-/** What one sync asks for at most; more is asked for in the next one. */
-const maxWishes = 200;
-const maxWishBytes = 16_384;
-const maxMethods = 200;
-const maxLosses = 64;
 /** A connection within the process that nobody answers so often is made anew: it does not do so by itself. */
 const maxSilence = 3;
 /** How long after a loss the publisher is told. */
@@ -25,9 +21,6 @@ const lossReportMs = 500;
 const replayWaitMs = 3_000;
 
 const leastFrameBytes = 262_144;
-
-/** What is asked for: where the topics of a subscription are, and what is kept of them; or what a topic is missing. */
-type Wish = EventSubscription | Track;
 
 /** What a port needs of its subscriber. */
 export interface SubscriberPortOwner {
@@ -187,21 +180,7 @@ export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
   }
 
   request(proven: readonly RemotePublisher[]): SyncRequest<Wish> {
-    const wishes: Wish[] = [];
-    const asked: EventWish[] = [];
-    let bytes = 0;
-    for (const wish of proven.length > 0 ? this.#todo : []) {
-      if (wishes.length >= maxWishes || bytes >= maxWishBytes) break;
-      const eventWish = "filter" in wish ? filterWish(wish, proven) : recoveryWish(wish);
-      bytes += eventWish.topic.length * 3 + eventWish.method.length + 32;
-      wishes.push(wish);
-      asked.push(eventWish);
-    }
-    const losses: EventLoss[] = [];
-    for (const { epoch, lost } of this.publishers)
-      if (lost > 0 && losses.length < maxLosses) losses.push({ epoch, events: BigInt(lost) });
-    const methods = this.#owner.methods.slice(0, maxMethods);
-    return { wishes, request: { proven: proven.map(({ epoch }) => epoch), methods, losses, wishes: asked } };
+    return makeRequest(this.#todo, proven, this.publishers, this.#owner.methods);
   }
 
   answered(publisher: RemotePublisher, wishes: readonly Wish[], items: readonly AnsweredItem[]): void {
@@ -295,33 +274,4 @@ export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
       () => `${this.address}: a message on ${escapeBytes(frames[0]!)} was dropped because it ${problem}`,
     );
   }
-}
-
-/** Items of one topic, which are cut for the way, as one. */
-function joined(items: readonly AnsweredItem[]): AnsweredItem[] {
-  const all: { item: AnsweredItem["item"]; bodies: Buffer[] }[] = [];
-  for (const { item, bodies } of items) {
-    if (bodies.length !== item.count) continue;
-    const before = all.at(-1);
-    const continues =
-      before?.item.wish === item.wish &&
-      before.item.topic === item.topic &&
-      before.item.start === item.start &&
-      before.item.sequence + BigInt(before.bodies.length) === item.sequence;
-    if (continues) for (const body of bodies) before.bodies.push(body);
-    else all.push({ item, bodies: [...bodies] });
-  }
-  return all;
-}
-
-function filterWish(
-  { template, filter, replay, done }: EventSubscription,
-  proven: readonly RemotePublisher[],
-): EventWish {
-  const last = proven.every((publisher) => done.has(publisher)) ? 0 : replay;
-  return { method: template.path, topic: filter.prefix, exact: filter.exact, last, start: 0n, sequence: 0n };
-}
-
-function recoveryWish({ method, topic, start, next }: Track): EventWish {
-  return { method, topic, exact: true, last: 0, start: BigInt(start), sequence: BigInt(next) };
 }

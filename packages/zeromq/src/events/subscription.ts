@@ -37,7 +37,7 @@ export class EventSubscription implements Subscription<unknown>, EventTaker {
   /** The filters of its subscriber with this one among them. */
   version = 0;
   /** Publishers that said where the topics of its filter are, and sent what they had kept. */
-  readonly done: Set<RemotePublisher> = new Set();
+  readonly done: Set<RemotePublisher> = new Set<RemotePublisher>();
   readonly #owner: SubscriptionOwner;
   readonly #options: SubscribeOptions<unknown>;
   readonly #queue: EventQueue;
@@ -147,8 +147,8 @@ export class EventSubscription implements Subscription<unknown>, EventTaker {
     this.#iterated = true;
     return {
       next: async () => {
-        const { done, value } = await this.#next();
-        return done === true ? over : { done: false, value: view(value!) };
+        const result = await this.#next();
+        return result.done === true ? over : { done: false, value: view(result.value) };
       },
       return: async () => {
         await this.close();

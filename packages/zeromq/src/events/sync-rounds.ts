@@ -74,6 +74,9 @@ export class SyncRounds<Wish> {
   #again = false;
   #unanswered = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** When the timer fires, and how soon the next sync is wanted after the current one. */
+  #dueMs = Infinity;
+  #hurryMs = Infinity;
   #soon: NodeJS.Immediate | undefined;
   #closed = false;
 
@@ -109,8 +112,9 @@ export class SyncRounds<Wish> {
 
   /** A sync within a time; what is planned earlier stays. */
   startWithin(ms: number): void {
-    if (this.#again || this.#closed || !this.#isComplete) return;
-    this.#arm(Math.min(ms, this.#owner.syncIntervalMs));
+    if (this.#closed) return;
+    this.#hurryMs = Math.min(this.#hurryMs, ms);
+    if (this.#isComplete && this.#missing.length === 0 && performance.now() + ms < this.#dueMs) this.#arm(ms);
   }
 
   /** A connection was made: what was subscribed so far is on its way out of order. */
@@ -176,12 +180,13 @@ export class SyncRounds<Wish> {
   #afterAnswer(): void {
     if (!this.#isComplete) return this.#arm(graceMs);
     if (this.#again || this.#owner.hasWishes) this.#soon ??= setImmediate(() => this.#next());
-    this.#arm(this.#missing.length > 0 ? graceMs : this.#owner.syncIntervalMs);
+    this.#arm(this.#missing.length > 0 ? graceMs : Math.min(this.#hurryMs, this.#owner.syncIntervalMs));
     this.#owner.proven();
   }
 
   #arm(ms: number): void {
     clearTimeout(this.#timer);
+    this.#dueMs = performance.now() + ms;
     if (this.#closed || ms === Infinity) return;
     this.#timer = setTimeout(() => this.#expired(), Math.min(ms, 2 ** 31 - 1));
   }
@@ -206,6 +211,7 @@ export class SyncRounds<Wish> {
     this.#soon = undefined;
     if (this.#closed) return;
     this.#again = false;
+    this.#hurryMs = Infinity;
     const retired = this.#retire();
     const inOrder = new Set(this.#previous?.answered);
     const { request, wishes } = this.#owner.request([...inOrder]);

@@ -3,7 +3,6 @@ import type { AnyMessageType, Contract, MethodDescriptor } from "@zerobind/core"
 import { methodPath } from "@zerobind/core";
 import { maxTopicBytes } from "./event-wire.ts";
 
-// eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/;
 
 /** Which topics, and which events on them, a filter lets through. */

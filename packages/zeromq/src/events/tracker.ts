@@ -25,6 +25,8 @@ export interface TrackerOwner {
 /** Follows the numbers of events, topic by topic: hands them on in order, each once, and tells what is missing. */
 export class Tracker {
   readonly #owner: TrackerOwner;
+  /** Stands for all publishers that give no numbers. */
+  readonly #bare = new RemotePublisher(0n, 0);
   readonly #publishers = new Map<bigint, RemotePublisher>();
   /** By topic, as latin1 of its bytes; few publishers and methods have the same topic. */
   readonly #tracks = new Map<string, Track[]>();
@@ -77,7 +79,7 @@ export class Tracker {
   /** An event of a publisher that gives no numbers. */
   unnumbered(method: string, topic: Buffer, body: Buffer, address: string): void {
     const known = this.#tracks.get(topic.toString("latin1"))?.find((track) => track.method === method);
-    const track = known ?? this.#add(new Track(this.publisher(0n)!, method, topic, 0, 0));
+    const track = known ?? this.#add(new Track(this.#bare, method, topic, 0, 0));
     this.#hand(track, 0, body, false, address);
   }
 

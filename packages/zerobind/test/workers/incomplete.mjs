@@ -1,0 +1,1 @@
+export const handler = { echo: (request) => request };

@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "@jest/globals";
-import { Channel, ReplyChannel, ServiceHost, Status, binding, memory, zeromq } from "zerobind";
+import { Channel, ReplyChannel, ServiceHost, Status, binding, memory, workers, zeromq } from "zerobind";
 import type { ChannelOptions, ServiceHostOptions } from "zerobind";
 import type { DynamicContract } from "../src/dynamic/types.ts";
 import { readGreeter } from "./support/greeter.ts";
@@ -52,6 +52,7 @@ const takers: Readonly<Record<string, (option: string, value: number) => unknown
   RetryPolicy: (option, value) => channel({ retry: { [option]: value } }),
   RetryBudget: (option, value) => channel({ retryBudget: { [option]: value } }),
   ServiceHostOptions: (option, value) => host({ [option]: value }),
+  WorkerOptions: (option, value) => workers(greeter, "worker.js", { [option]: value }),
   ThrottleOptions: (option, value) =>
     host({}).serve(greeter, { sayHello: () => ({}), countdown: () => [] }, { throttle: { [option]: value } }),
   ReplyChannelOptions: (option, value) =>

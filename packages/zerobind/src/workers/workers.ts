@@ -43,8 +43,13 @@ export interface WorkerOptions {
   readonly onError?: ((error: unknown, failure: HandlerFailure) => void) | undefined;
 }
 
+const maxThreads = 1_024;
+
 const workerChecks: Checks = {
-  threads: isCountFrom(1),
+  threads: (name, value) => {
+    if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= maxThreads) return;
+    throw new TypeError(`${name} must be a whole number from 1 to ${maxThreads}, not ${kindOf(value)}`);
+  },
   maxConcurrentCalls: isCountFrom(1),
   maxQueuedCalls: isCount,
   graceMs: isTime,

@@ -37,9 +37,18 @@ export abstract class CallingSession extends Session {
 
   /** A call has ended. True: it was the last that kept a session which the server wants to end, and the session is over. */
   protected endIfDrained(): boolean {
-    if (!this.#draining || this.outgoingCalls > 0) return false;
+    // Of one-way calls only what has still to leave is known.
+    if (!this.#draining || this.outgoingCalls > 0 || this.outbox.isHolding) return false;
     this.leave("the server has gone away");
     return true;
+  }
+
+  /** Something that was held has been written; it leaves in this turn. */
+  protected wroteHeld(): void {
+    if (!this.#draining || this.outbox.isHolding) return;
+    queueMicrotask(() => {
+      if (!this.over) this.endIfDrained();
+    });
   }
 
   /** Ends a session that the server wants to end, and that has no call any more. */

@@ -69,7 +69,7 @@ export class ClientSession extends CallingSession {
 
   /** Whether the peer's credit allows another call. */
   get hasRoom(): boolean {
-    return this.accepting && !this.outbox.isFull && this.#outgoing.hasRoom;
+    return this.accepting && !this.isDoubted && !this.outbox.isFull && this.#outgoing.hasRoom;
   }
 
   /** Starts a call; only while `hasRoom`. */
@@ -84,6 +84,7 @@ export class ClientSession extends CallingSession {
   }
 
   released(callId: number): void {
+    this.wroteHeld();
     if ((callId & 1) === 0) return this.#incoming?.released(callId);
     this.#outgoing.released(callId);
     this.#owner.roomy(this);

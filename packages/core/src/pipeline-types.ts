@@ -1,5 +1,5 @@
 import { checkOptions, isCountFrom, isFunction, isTime } from "./check.ts";
-import type { Checks } from "./check.ts";
+import type { Check, Checks } from "./check.ts";
 import type { MessageInit } from "./contract.ts";
 import { callChecks } from "./call-options.ts";
 import type { RequestStream } from "./stream.ts";
@@ -44,8 +44,9 @@ export interface DeadLetter<T> {
 export interface BatchOptions<T> {
   /**
    * How long a worker may take for a job, delivery to the sink included. When it is over, the worker's `signal` aborts,
-   * and the job goes to another one. A worker of which nothing at all was heard for so long is given up with all it
-   * holds. Default: the ventilator's (30,000).
+   * and the job goes to another one. A worker of which nothing at all was heard for so long is asked for a sign of life,
+   * gets no job until it comes, and is given up with all it holds when as much time passes again. More than 0. Default:
+   * the ventilator's (30,000).
    */
   readonly leaseMs?: number | undefined;
   /**
@@ -65,8 +66,14 @@ export interface BatchOptions<T> {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Without any time no job would ever be done. */
+export const isLease: Check = (name, value) => {
+  isTime(name, value);
+  if (value === 0) throw new TypeError(`${name} must be more than 0 ms`);
+};
+
 const batchChecks: Checks = {
-  leaseMs: isTime,
+  leaseMs: isLease,
   maxAttempts: isCountFrom(1),
   backoffMs: isTime,
   onDeadLetter: isFunction,

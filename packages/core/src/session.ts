@@ -68,6 +68,7 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
   /** What the last PING said, until it is answered. */
   #pinged: number | undefined;
   readonly #watch = new Watch(() => this.#checkPeer());
+  readonly #doubts = new Watch(() => this.giveUp("the peer does not answer"));
 
   constructor(link: Link, settings: SessionSettings) {
     this.link = link;
@@ -157,6 +158,19 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     this.hangUp(message);
   }
 
+  /** Whether the peer was asked out of turn for a sign of life, which has not come yet. */
+  get isDoubted(): boolean {
+    return this.#doubts.tick !== 0;
+  }
+
+  /** Asks the peer for a sign of life at once, and gives it up if none comes within some time. */
+  doubt(graceMs: number): void {
+    if (this.#over || this.isDoubted) return;
+    this.writeControl(RecordType.PING, 0, 0);
+    const { watchWheel, pingTimeoutMs } = this.settings;
+    watchWheel.add(this.#doubts, now() + Math.min(graceMs, pingTimeoutMs));
+  }
+
   /** Watches the peer from now on, for as long as calls are open. */
   protected watchPeer(): void {
     if (this.#watch.tick !== 0) return;
@@ -168,6 +182,7 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     if (this.#over) return;
     this.#over = true;
     this.settings.watchWheel.remove(this.#watch);
+    this.settings.watchWheel.remove(this.#doubts);
     this.onOver(reason);
     this.outbox.close();
   }
@@ -208,7 +223,9 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
         this.#pinged = batch.aux;
         return;
       case RecordType.PONG:
-        return;
+        if (!this.isDoubted) return;
+        this.settings.watchWheel.remove(this.#doubts);
+        return this.relieved();
       case RecordType.CREDIT:
         if (batch.callId === 0) this.outbox.grant(batch.aux);
         else this.onRecord(batch);

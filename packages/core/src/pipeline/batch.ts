@@ -165,7 +165,8 @@ export class Batch implements JobBatch, JobOwner, JobTaker, DealtBatch, Cancella
 
   /** What becomes of a job whose attempt has come to nothing. */
   #retry(job: Job, fate: Fate, error: RpcError): void {
-    if (fate === "unseen") return this.#pause(job, 0);
+    // At once if its worker is gone; one that refuses all that it gets must not get it all the time.
+    if (fate === "unseen") return this.#pause(job, job.returns++ === 0 ? 0 : pauseMs(returnPauseMs, job.returns));
     if (fate === "returned") return this.#pause(job, pauseMs(returnPauseMs, ++job.returns));
     if (fate === "unsendable") return this.#bury(job, error);
     job.attempts += 1;

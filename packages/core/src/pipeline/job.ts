@@ -54,8 +54,7 @@ class JobCall extends ClientCall {
   override onDeadline(): void {
     super.onDeadline();
     // One that hangs would have nothing to do, and so be the first to be given the next job.
-    if (this.#worker.heardMs < this.startedMs && !this.#worker.over)
-      this.#worker.giveUp(`nothing was heard for a whole lease of ${Math.round(this.deadlineMs - this.startedMs)} ms`);
+    if (this.#worker.heardMs < this.startedMs) this.#worker.doubt(this.deadlineMs - this.startedMs);
   }
 }
 
@@ -71,7 +70,7 @@ export class Job extends Timed implements Settle {
   readonly body: unknown;
   /** Attempts that have failed and count. */
   attempts = 0;
-  /** How often in a row it was given back with nothing against it. */
+  /** How often in a row it was given back, or refused, with nothing against it. */
   returns = 0;
   /** How often it was given out. */
   given = 0;

@@ -1,7 +1,7 @@
 import { detached } from "../ambient.ts";
 import type { BindingLike } from "../binding.ts";
 import { CallPool } from "../call-pool.ts";
-import { checkOptions, isCountFrom, isOneOf, isTime, kindOf } from "../check.ts";
+import { checkOptions, isCountFrom, isOneOf, kindOf } from "../check.ts";
 import type { Checks } from "../check.ts";
 import { clientMethod } from "../client-method.ts";
 import { checkContract } from "../contract.ts";
@@ -10,7 +10,7 @@ import { Dispatcher, logFailure } from "../dispatcher.ts";
 import { endChecks, guarded } from "../end.ts";
 import type { BindingChoice, EndOptions } from "../end.ts";
 import { Lifecycle } from "../lifecycle.ts";
-import { checkBatchOptions } from "../pipeline-types.ts";
+import { checkBatchOptions, isLease } from "../pipeline-types.ts";
 import type { BatchOptions, JobBatch } from "../pipeline-types.ts";
 import { RpcError } from "../rpc-error.ts";
 import { Status } from "../status.ts";
@@ -33,7 +33,7 @@ export interface VentilatorOptions extends EndOptions {
 const ventilatorChecks: Checks = {
   ...endChecks,
   attach: isOneOf("bind", "connect"),
-  leaseMs: isTime,
+  leaseMs: isLease,
   maxAttempts: isCountFrom(1),
 };
 

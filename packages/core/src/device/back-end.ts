@@ -46,6 +46,11 @@ export class BackEnd implements AttachmentListener, BackSessionOwner {
     return open;
   }
 
+  /** Whether something of a call has still to leave. */
+  get isHolding(): boolean {
+    return [...this.#sessions].some(({ outbox }) => outbox.isHolding);
+  }
+
   async attach(): Promise<void> {
     const { address, attach: mode = "bind" } = this.#endpoint;
     const greeting = mode === "connect" ? { greeting: this.hello } : {};

@@ -106,9 +106,8 @@ export class BackSession extends CallingSession implements CallWorker, LegOwner 
 
   /** Grants the worker more of a stream of replies. */
   grant(leg: Leg, granted: Window): void {
-    const meta = creditMeta(granted);
-    const piece = { type: RecordType.CREDIT, flags: 0, aux: granted.bytes, meta, body: undefined };
-    this.outbox.write(recordOf(piece, leg.id));
+    const piece = { flags: 0, aux: granted.bytes, meta: creditMeta(granted), body: undefined };
+    this.outbox.write(recordOf({ type: RecordType.CREDIT, ...piece }, leg.id));
   }
 
   /** Nothing more is said of a call, on either side. */
@@ -122,15 +121,17 @@ export class BackSession extends CallingSession implements CallWorker, LegOwner 
   cancel(leg: Leg, code: number): void {
     if (!this.#legs.delete(leg.id)) return;
     dropParts(this, leg);
-    const { outbox } = this;
-    const isUnheard = outbox.backlog.holdsOpening(leg.id);
-    outbox.forget(leg.id, true);
+    const isUnheard = this.outbox.backlog.holdsOpening(leg.id);
+    this.outbox.forget(leg.id, true);
     if (!isUnheard) this.writeControl(RecordType.CANCEL, leg.id, code);
+    else if (leg.call.oneWay) this.#unacknowledged -= 1;
     this.#changed();
   }
 
   released(): void {
-    this.#owner.hub.roomy(this);
+    this.relieved();
+    this.#owner.hub.moved();
+    this.wroteHeld();
   }
 
   relieved(): void {
@@ -192,7 +193,6 @@ export class BackSession extends CallingSession implements CallWorker, LegOwner 
   protected onOver(reason: string): void {
     this.accepting = false;
     const { hub } = this.#owner;
-    const { outbox } = this;
     const legs = this.#legs.all();
     this.#legs.clear();
     hub.left(this, reason);
@@ -203,7 +203,7 @@ export class BackSession extends CallingSession implements CallWorker, LegOwner 
       );
     }
     for (const leg of legs) {
-      const unsent = leg.batchNumber > outbox.sentBatchNumber || outbox.backlog.holdsOpening(leg.id);
+      const unsent = leg.batchNumber > this.outbox.sentBatchNumber || this.outbox.backlog.holdsOpening(leg.id);
       leg.call.workerLost(reason, unsent);
     }
   }
@@ -242,13 +242,15 @@ export class BackSession extends CallingSession implements CallWorker, LegOwner 
   #data(batch: BatchReader, leg: Leg): void {
     const { call } = leg;
     call.answered = true;
-    const meta = dataMeta(batch);
+    // There is one header block at most; more would go on without any credit.
+    const meta = leg.headed ? undefined : dataMeta(batch);
+    leg.headed ||= meta !== undefined;
     const body = messageOf(this, leg, batch);
     if (body instanceof RpcError) return call.fail(body);
     const isMessage = body !== unfinished && (batch.flags & Flag.MESSAGE) !== 0;
     if (!isMessage && !meta) return;
-    const flags = isMessage ? Flag.MESSAGE : 0;
-    call.reply({ type: RecordType.DATA, flags, aux: 0, meta, body: isMessage ? body : undefined });
+    const carried = isMessage ? { flags: Flag.MESSAGE, body } : { flags: 0, body: undefined };
+    call.reply({ type: RecordType.DATA, aux: 0, meta, ...carried });
   }
 
   #end(batch: BatchReader, leg: Leg): void {

@@ -55,6 +55,8 @@ export class CallSwitch implements CallHub {
   moved: () => void = () => undefined;
   draining = false;
   #workers: CallWorker[] = [];
+  /** Workers that are being given calls. */
+  readonly #serving = new Set<CallWorker>();
   #turn = 0;
   #queuedBytes = 0;
 
@@ -117,13 +119,20 @@ export class CallSwitch implements CallHub {
 
   /** A worker has room for calls. */
   roomy(worker: CallWorker): void {
-    while (this.#held.count > 0 && worker.hasRoom) {
-      const call = this.#held.take(worker.services);
-      if (!call) return;
-      this.release(call);
-      call.stage = "arriving";
-      worker.forward(call);
-      this.moved();
+    // A call that ends as it is sent makes room again; so many of them must not do so one within the other.
+    if (this.#held.count === 0 || this.#serving.has(worker)) return;
+    this.#serving.add(worker);
+    try {
+      while (this.#held.count > 0 && worker.hasRoom) {
+        const call = this.#held.take(worker.services);
+        if (!call) return;
+        this.release(call);
+        call.stage = "arriving";
+        worker.forward(call);
+        this.moved();
+      }
+    } finally {
+      this.#serving.delete(worker);
     }
   }
 
@@ -148,8 +157,7 @@ export class CallSwitch implements CallHub {
 
   /** While the device drains: lets go of the calls for which no worker is there; their clients may send them elsewhere. */
   refuseHopeless(): void {
-    for (const call of this.#held.all())
-      if (!this.#workers.some((worker) => worker.serves(call.method.service))) call.refuse("the device is closing");
+    for (const call of this.#held.all()) if (!this.#isServed(call)) call.refuse("the device is closing");
   }
 
   /** Lets go of all calls that wait. */
@@ -160,6 +168,7 @@ export class CallSwitch implements CallHub {
   #hold(call: ForwardedCall): void {
     const { maxQueuedCalls, maxQueuedBytes } = this.#limits;
     this.release(call);
+    if (this.draining && !this.#isServed(call)) return call.refuse("the device is closing");
     const tooMany = this.#held.count >= maxQueuedCalls;
     if (tooMany || !this.keep(call, costOf(call.opening.body))) {
       this.count("refused call");
@@ -171,6 +180,10 @@ export class CallSwitch implements CallHub {
     }
     call.held();
     this.#held.add(call);
+  }
+
+  #isServed({ method: { service } }: ForwardedCall): boolean {
+    return this.#workers.some((worker) => worker.serves(service));
   }
 
   /** The worker with the fewest calls open, of those the one with the most credit left; the like take turns. */

@@ -37,7 +37,7 @@ export function messageOf(
     return bodyLength > port.limits.maxMessageBytes ? tooLarge(port, bodyLength) : payloadOf(batch);
   if ((flags & Flag.MESSAGE) === 0)
     return (flags & Flag.END) === 0
-      ? undefined
+      ? joiner && unfinished
       : new RpcError(Status.INTERNAL, "a message was cut off: its last fragment is missing");
   if (joiner === undefined && port.joining >= maxFragmented)
     return new RpcError(Status.RESOURCE_EXHAUSTED, `fragments of more than ${maxFragmented} messages came at once`);

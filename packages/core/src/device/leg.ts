@@ -17,6 +17,8 @@ export class Leg implements CallLeg {
   readonly call: ForwardedCall;
   /** The outgoing batch that has its CALL; tells after a loss whether that had left. */
   batchNumber = 0;
+  /** Whether the header block has come. */
+  headed = false;
   /** The reply that is being joined. */
   joiner: Joiner | undefined = undefined;
   readonly #worker: LegOwner;

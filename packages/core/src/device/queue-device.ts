@@ -174,7 +174,12 @@ export class QueueDevice extends Lifecycle {
     const fronts = this.#fronts;
     for (const end of fronts) end.drain();
     this.#hub.refuseHopeless();
-    const isIdle = (): boolean => this.#hub.heldCalls === 0 && fronts.every(({ openCalls }) => openCalls === 0);
+    const backs = [...this.#backs, ...this.#plainBacks];
+    const isIdle = (): boolean =>
+      this.#hub.heldCalls === 0 &&
+      fronts.every(({ openCalls }) => openCalls === 0) &&
+      // Nothing is open of a one-way call that has still to leave.
+      backs.every(({ isHolding }) => !isHolding);
     if (!(await this.#until(isIdle, deadlineMs))) return;
     // Clients hang up by themselves; those that do not are not waited for.
     await this.#until(() => !fronts.some(({ isOwing }) => isOwing), deadlineMs);

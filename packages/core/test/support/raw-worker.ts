@@ -16,12 +16,14 @@ export class RawWorker implements AsyncDisposable {
   }
 
   /** Connects to a device and joins it. */
-  static async join(backend: string, changes: MessageInit<Welcome> = {}): Promise<RawWorker> {
+  static async join(
+    backend: string,
+    changes: MessageInit<Welcome> = {},
+    services = ["test.v1.Behavior"],
+  ): Promise<RawWorker> {
     const worker = new RawWorker(await RawPeer.open("connect", backend));
     await worker.peer.until(() => worker.peer.links > 0);
-    const meta = Ready.encode(
-      Ready.fromPartial({ maxVersion: 1, minVersion: 1, services: ["test.v1.Behavior"] }),
-    ).finish();
+    const meta = Ready.encode(Ready.fromPartial({ maxVersion: 1, minVersion: 1, services })).finish();
     worker.peer.send(batch(0, { type: RecordType.READY, meta }));
     await worker.peer.record(RecordType.HELLO);
     worker.send(welcome(changes));

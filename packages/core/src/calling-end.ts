@@ -74,7 +74,7 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
 
   /** Sessions that take calls. */
   get sessions(): number {
-    return this.#ready.length;
+    return this.#ready.filter(({ isDoubted }) => !isDoubted).length;
   }
 
   /** Whether a session takes no calls since so much waits to be sent on it. */

@@ -71,7 +71,7 @@ export class Ventilator extends Lifecycle {
     return this.#pool.address;
   }
 
-  /** Workers that are connected and not going away. */
+  /** Workers that are connected, answer, and are not going away. */
   get workers(): number {
     return this.#pool.sessions;
   }

@@ -9,12 +9,14 @@ import type { Example } from "./example.ts";
 import { oneWay } from "./one-way.ts";
 import { pipeline } from "./pipeline.ts";
 import { queue } from "./queue.ts";
+import { workerThreads } from "./workers.ts";
 
 const examples: Readonly<Record<string, Example>> = {
   queue,
   events,
   pipeline,
   "one-way": oneWay,
+  workers: workerThreads,
   callback,
   "duplex-chat": duplexChat,
 };

@@ -2,7 +2,7 @@ import type { AnyMessageType } from "./contract.ts";
 import { Message } from "./message.ts";
 import type { BodyWriter } from "./outgoing.ts";
 import { BatchWriter } from "./batch-writer.ts";
-import { FrameReader, WireError } from "./records.ts";
+import { FrameReader, WireError, copyOf } from "./records.ts";
 import type { Transport } from "./transport.ts";
 import type { BinaryReader, BinaryWriter } from "./wire.ts";
 
@@ -115,7 +115,7 @@ function elementCodec(elements: readonly MessageElement[], encoder: EncoderEleme
     },
     read(type, reader, length) {
       const { pos, frame } = reader;
-      const received = new Message(frame.slice(pos, pos + length));
+      const received = new Message(copyOf(frame.subarray(pos, pos + length)));
       const { body } = upward.reduce((message, element) => element.incoming(message), received);
       reader.pos = pos + length;
       return direct.read(type, new FrameReader(body), body.byteLength);

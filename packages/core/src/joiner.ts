@@ -1,4 +1,4 @@
-import { Flag, WireError, attachBytes } from "./records.ts";
+import { Flag, WireError, attachBytes, copyOf } from "./records.ts";
 import type { BatchReader } from "./records.ts";
 
 /** Gathers the fragments of one message, and joins them when the last is there. */
@@ -12,7 +12,7 @@ export class Joiner {
       throw new WireError(`a fragment that is not the last has less than ${attachBytes} bytes`);
     const view = batch.bodyView();
     this.bytes += view.byteLength;
-    this.#parts.push((batch.flags & Flag.ATTACHED) === 0 ? view.slice() : view);
+    this.#parts.push((batch.flags & Flag.ATTACHED) === 0 ? copyOf(view) : view);
   }
 
   /** The whole message. */

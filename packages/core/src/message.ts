@@ -1,7 +1,7 @@
 import { Metadata } from "./metadata.ts";
 import type { MessageType } from "./contract.ts";
 import { BinaryWriter } from "./wire.ts";
-import { FrameReader } from "./records.ts";
+import { FrameReader, copyOf } from "./records.ts";
 
 /** The parts of a message besides its body. */
 export interface MessageParts {
@@ -41,10 +41,10 @@ export const rawType: MessageType<Uint8Array> = {
   $type: "bytes",
   encode: (body, writer = new BinaryWriter()) => writer.raw(body),
   decode(input, length) {
-    if (input instanceof Uint8Array) return input.slice();
+    if (input instanceof Uint8Array) return copyOf(input);
     if (!(input instanceof FrameReader)) throw new TypeError("raw bodies can only be read from a FrameReader");
     const end = length === undefined ? input.len : input.pos + length;
-    const body = input.frame.slice(input.pos, end);
+    const body = copyOf(input.frame.subarray(input.pos, end));
     input.pos = end;
     return body;
   },

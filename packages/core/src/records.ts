@@ -68,6 +68,11 @@ export class WireError extends Error {
   override readonly name: string = "WireError";
 }
 
+/** A copy that keeps nothing else in memory. Not by `slice`, which gives a view of what is one of Node's Buffers. */
+export function copyOf(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
+}
+
 /**
  * A reader over one received frame. Byte fields that are small, or a small part of it, are copied, so that
  * keeping one does not pin the whole frame.
@@ -86,7 +91,7 @@ export class FrameReader extends BinaryReader {
     const view = super.bytes();
     const { byteLength } = this.frame;
     const isSmall = view.byteLength <= 4096 ? view.byteLength * 2 < byteLength : view.byteLength * 16 < byteLength;
-    return isSmall ? view.slice() : view;
+    return isSmall ? copyOf(view) : view;
   }
 }
 

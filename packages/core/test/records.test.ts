@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { BatchWriter } from "../src/batch-writer.ts";
-import { BatchReader, Flag, WireError, batchHeaderBytes, recordHeaderBytes } from "../src/records.ts";
+import { BatchReader, Flag, FrameReader, WireError, batchHeaderBytes, recordHeaderBytes } from "../src/records.ts";
 import { rawType } from "../src/message.ts";
 import { BinaryWriter } from "../src/wire.ts";
 
@@ -174,5 +174,25 @@ describe("the record codec", () => {
     writer.uint32(10).fork().string("x").join();
     expect(hex(writer.cut(position))).toBe("0a020178");
     writer.release();
+  });
+});
+
+// ZeroMQ delivers Buffers, whose own `slice` copies nothing.
+describe.each([
+  ["Uint8Array", (size: number) => new Uint8Array(size)],
+  ["Buffer", (size: number) => Buffer.alloc(size)],
+])("of a frame that is a %s", (_name, make) => {
+  test("small bytes are copies that do not keep the frame in memory", () => {
+    const frame = make(10_000);
+    frame.set([3, 1, 2, 3]);
+    const small = new FrameReader(frame).bytes();
+    expect([...small]).toEqual([1, 2, 3]);
+    expect(small.buffer.byteLength).toBe(3);
+  });
+
+  test("raw bodies are copies", () => {
+    const frame = make(10_000);
+    expect(rawType.decode(new FrameReader(frame), 5).buffer.byteLength).toBe(5);
+    expect(rawType.decode(frame).buffer).not.toBe(frame.buffer);
   });
 });

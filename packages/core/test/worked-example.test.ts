@@ -9,7 +9,7 @@ const epoch = "0102030405060708";
 
 /** The frames of the worked example by the name of their record: all bytes at the beginnings of the lines. */
 function frames(): Map<string, string> {
-  const [, block = ""] = /## 10\. One call[^]*?```text\n([^]*?)```/.exec(text) ?? [];
+  const [, block = ""] = /## \d+\. One call[^]*?```text\n([^]*?)```/.exec(text) ?? [];
   const found = new Map<string, string>();
   let name = "";
   for (const line of block.split("\n")) {

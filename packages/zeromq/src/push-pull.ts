@@ -60,7 +60,7 @@ export function pushPull(options: PushPullOptions = {}): TransportElement {
     if (!Object.hasOwn(ownDefaults, name)) rest[name] = value;
     else if (value !== undefined) own[name as keyof OwnSettings] = countOf(name, value);
   }
-  const settings = toSettings(rest as ZeromqOptions);
+  const settings = toSettings(rest);
   const gate = new AddressGate(settings);
   return {
     kind: "transport",

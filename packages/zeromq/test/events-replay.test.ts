@@ -90,6 +90,7 @@ test("without kept events, replay begins with what comes", async () => {
   await feed.open();
   const prices = feed.publisher(Prices);
   prices.priceChanged({ symbol: "A", number: 1n });
+  await nextTurn();
   const inbox = inboxAt(feed.address);
   const changes = inbox.subscriber(Prices).priceChanged({}, { replay: "all" });
   await inbox.ready;

@@ -57,7 +57,7 @@ export const takers: Readonly<Record<string, (greeter: DynamicContract, option: 
     try {
       inbox.subscriber(Prices).priceChanged({}, { [option]: value });
     } finally {
-      void inbox.abort();
+      inbox.abort();
     }
   },
   VentilatorOptions: (_, option, value) => new Ventilator(address, { [option]: value }),

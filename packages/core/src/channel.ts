@@ -6,7 +6,7 @@ import type { ChannelOptions } from "./channel-options.ts";
 import { areFunctions, checkOptions, kindOf } from "./check.ts";
 import { createClient } from "./client.ts";
 import type { CallStarter } from "./client.ts";
-import { checkContract } from "./contract.ts";
+import { checkContract, checkHasCalls } from "./contract.ts";
 import type { Contract } from "./contract.ts";
 import { Dispatcher, logFailure } from "./dispatcher.ts";
 import type { HandlerClass, ServeOptions } from "./serve-options.ts";
@@ -79,6 +79,7 @@ export class Channel extends Lifecycle {
    */
   client<Client>(contract: Contract<Client>, options: ClientOptions = {}): Client {
     checkContract(contract);
+    checkHasCalls(contract);
     checkOptions("client option", options, { interceptors: areFunctions });
     this.#pool.check(contract);
     const interceptors = [...this.#interceptors, ...(options.interceptors ?? [])];

@@ -139,6 +139,25 @@ export function checkContract(contract: unknown): void {
   );
 }
 
+/** What takes the methods of a pattern, for whoever has tried to call or serve them. */
+const patternEnds: Readonly<Record<string, string>> = {
+  event: "event: use EventPublisher and EventSubscriber",
+  pipeline: "pipeline: use Ventilator, PipelineWorker and PipelineSink",
+  ticket: "ticket, which this version does not have",
+};
+
+/** Throws TypeError, with what to use instead, for a contract that has methods and no calls among them. */
+export function checkHasCalls(contract: Contract): void {
+  const { typeName, methods } = contract;
+  if (methods.length === 0 || callMethods(contract).length > 0) return;
+  const cases = new Set(methods.map(({ options }) => options?.pattern?.case ?? ""));
+  const uses = [...cases].map((pattern) => {
+    const names = methods.filter(({ options }) => options?.pattern?.case === pattern).map(({ name }) => name);
+    return `${names.join(", ")} (${patternEnds[pattern] ?? pattern})`;
+  });
+  throw new TypeError(`${typeName} has only methods of patterns that are no calls: ${uses.join("; ")}`);
+}
+
 /** All methods of a contract that clients may call; those of other patterns have their own stubs. */
 export function callMethods(contract: Contract): readonly MethodDescriptor[] {
   return contract.methods.filter(({ options }) => {

@@ -1,6 +1,6 @@
 import { areFunctions, checkOptions, isFunction, isObject, isOneOf } from "./check.ts";
 import type { Checks } from "./check.ts";
-import { callMethods, methodPath } from "./contract.ts";
+import { callMethods, checkHasCalls, methodPath } from "./contract.ts";
 import type { Contract, MethodDescriptor } from "./contract.ts";
 import type { Need, TransportElement } from "./binding.ts";
 import { throttleChecks } from "./lane.ts";
@@ -104,10 +104,7 @@ function refuseUnsupported(contract: Contract): void {
         "take the option out and guard the method by an interceptor",
     );
   }
-  if (methods.length === 0 || callMethods(contract).length > 0) return;
-  throw new TypeError(
-    `${typeName} has only methods of patterns (event, pipeline, ticket) that this version does not serve`,
-  );
+  checkHasCalls(contract);
 }
 
 /** What was given to `serve`, by either of its forms. TypeError for what is no service. */

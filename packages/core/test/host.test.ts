@@ -1,6 +1,7 @@
 import { describe, expect, jest, test } from "@jest/globals";
 import { Channel, ServiceHost, Status, binding, memory, partial } from "@zerobind/core";
 import { Behavior } from "./gen/test/v1/behavior.rpc.ts";
+import { Imaging, Prices } from "./gen/test/v1/patterns.rpc.ts";
 import { BehaviorService } from "./support/behavior-handler.ts";
 import { failureOf } from "./support/failure.ts";
 import { openPair } from "./support/pair.ts";
@@ -252,5 +253,17 @@ describe("the life of hosts and channels", () => {
     );
     const ticket = { ...Behavior, methods: [{ ...echo!, options: { pattern: { case: "ticket" as const } } }] };
     expect(() => newHost().serve(ticket, new BehaviorService())).toThrow("has only methods of patterns");
+  });
+
+  test("who calls or serves events and pipelines is told what to use", () => {
+    const events =
+      "test.v1.Prices has only methods of patterns that are no calls: PriceChanged, Traded, Measured, Closed (event: use " +
+      "EventPublisher and EventSubscriber)";
+    const pipelines = "Resize, Forget (pipeline: use Ventilator, PipelineWorker and PipelineSink)";
+    for (const [contract, message] of [[Prices, events] as const, [Imaging, pipelines] as const]) {
+      expect(() => newHost().serve(contract as typeof Behavior, {} as never)).toThrow(message);
+      const channel = new Channel("memory://nobody", { binding: stack });
+      expect(() => channel.client(contract as typeof Behavior)).toThrow(message);
+    }
   });
 });

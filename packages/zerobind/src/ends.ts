@@ -105,6 +105,8 @@ function withPlainWorkers<Options extends Partial<CoreQueueDeviceOptions>>(
 function withBinding<Options extends WithBinding>(options: Options) {
   // What is no object is explained by the class that gets it.
   if (typeof options !== "object" || (options as unknown) === null) return options as never;
+  if (Object.hasOwn(options, "insecure"))
+    throw new TypeError("insecure is an option of the transport: write zeromq: { insecure: true }");
   const { zeromq, binding, ...rest } = options;
   if (binding === undefined) return { ...rest, binding: defaultBindings(zeromq) };
   if (zeromq !== undefined)

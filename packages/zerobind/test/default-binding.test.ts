@@ -52,3 +52,9 @@ test("options of the default transport are given to a host or channel", () => {
   expect(() => new Channel("tcp://192.0.2.1:5555", { zeromq: { insecure: true } })).not.toThrow();
   expect(() => new ServiceHost({ zeromq: { heartbeatIntervalMs: -1 } })).toThrow(TypeError);
 });
+
+test("an option of the transport in the wrong place is sent to the right one", () => {
+  expect(() => new Channel("tcp://10.0.0.1:5555", { insecure: true } as never)).toThrow(
+    "insecure is an option of the transport: write zeromq: { insecure: true }",
+  );
+});

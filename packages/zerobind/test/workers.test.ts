@@ -20,7 +20,7 @@ import { FailReason } from "../../core/test/gen/test/v1/behavior.pb.ts";
 import { Behavior } from "../../core/test/gen/test/v1/behavior.rpc.ts";
 import type { BehaviorClient } from "../../core/test/gen/test/v1/behavior.rpc.ts";
 import { Worker } from "../../core/test/gen/test/v1/callback.rpc.ts";
-import { Imaging } from "../../core/test/gen/test/v1/patterns.rpc.ts";
+import { Imaging, Prices } from "../../core/test/gen/test/v1/patterns.rpc.ts";
 import { folderWith } from "./support/protos.ts";
 
 const fileOf = (name: string): URL => new URL(`./workers/${name}.mjs`, import.meta.url);
@@ -365,7 +365,9 @@ test("what cannot be is refused", () => {
   const make = (options: object, module: unknown = fileOf("behavior")): unknown =>
     workers(Behavior, module as URL, options);
   expect(() => make({ thread: 2 })).toThrow('there is no worker option "thread"; is threads meant?');
-  expect(() => make({ threads: 0 })).toThrow("threads must be a whole number, 1 or more");
+  expect(() => make({ threads: 0 })).toThrow("threads must be a whole number from 1 to 1024");
+  expect(() => make({ threads: Infinity })).toThrow("threads must be a whole number from 1 to 1024");
+  expect(() => workers(Prices as never, "a.js")).toThrow("Prices has neither calls nor jobs of a pipeline");
   expect(() => make({}, "http://example.com/a.js")).toThrow(/must be a file: URL, .* not "?http:/);
   expect(() => make({}, null)).toThrow(/must be a file: URL, .* not null/);
   expect(() => workers(undefined as never, "a.js")).toThrow("a contract is wanted");

@@ -66,6 +66,9 @@ const defaults: ZeromqSettings = {
   draftOptions: true,
 };
 
+/** The names of all options. */
+export const zeromqOptions: readonly string[] = Object.keys(defaults);
+
 /** Options that are one of a few words. */
 const words: Readonly<Partial<Record<keyof ZeromqSettings, readonly string[]>>> = {
   profile: ["native", "plain"],
@@ -76,12 +79,10 @@ const words: Readonly<Partial<Record<keyof ZeromqSettings, readonly string[]>>> 
 const maxHeartbeatMs = 6_553_500;
 
 /** The options with the defaults in the place of what is not given; TypeError for what cannot be. */
-export function toSettings(options: ZeromqOptions = {}, taker = "zeromq"): ZeromqSettings {
-  for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(defaults, name)) {
-      throw new TypeError(`${taker}() has no option "${name}"; it has ${Object.keys(defaults).join(", ")}`);
-    }
-  }
+export function toSettings(options: ZeromqOptions = {}): ZeromqSettings {
+  for (const name of Object.keys(options))
+    if (!zeromqOptions.includes(name))
+      throw new TypeError(`zeromq() has no option "${name}"; it has ${zeromqOptions.join(", ")}`);
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   const settings: ZeromqSettings = { ...defaults, ...(Object.fromEntries(given) as ZeromqOptions) };
   checkKinds(settings);

@@ -10,7 +10,7 @@ import type {
 import { AddressGate } from "./gate.ts";
 import { openSocket, unheardOptions } from "./open-socket.ts";
 import type { OpenSocket, SocketPlan } from "./open-socket.ts";
-import { toSettings } from "./options.ts";
+import { toSettings, zeromqOptions } from "./options.ts";
 import type { ZeromqOptions } from "./options.ts";
 import { readPlainCall } from "./plain.ts";
 import type { PlainCall } from "./plain.ts";
@@ -42,6 +42,8 @@ export interface PushPullOptions extends Omit<ZeromqOptions, "profile" | "callsP
 const ownDefaults = { highWaterMark: 100, maxWaitingCalls: 1_000, maxRunningCalls: 100, bufferBytes: 0 };
 type OwnSettings = typeof ownDefaults;
 const known = ["tcp", "ipc", "ws"] as const;
+const unfit = ["profile", "callsPerPeer", "answerTimeoutMs"];
+const optionNames = [...Object.keys(ownDefaults), ...zeromqOptions.filter((name) => !unfit.includes(name))];
 
 /**
  * A transport for one-way calls and nothing else: PUSH on the calling end, PULL on the serving end; either may bind. Calls
@@ -53,10 +55,12 @@ export function pushPull(options: PushPullOptions = {}): TransportElement {
   const own = { ...ownDefaults };
   const rest: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(options)) {
+    if (!optionNames.includes(name))
+      throw new TypeError(`pushPull() has no option "${name}"; it has ${optionNames.join(", ")}`);
     if (!Object.hasOwn(ownDefaults, name)) rest[name] = value;
     else if (value !== undefined) own[name as keyof OwnSettings] = countOf(name, value);
   }
-  const settings = toSettings(rest, "pushPull");
+  const settings = toSettings(rest);
   const gate = new AddressGate(settings);
   return {
     kind: "transport",

@@ -1,5 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { startsWith } from "@zerobind/core";
+import { Imaging } from "../../core/test/gen/test/v1/patterns.rpc.ts";
 import { anyAddress, inboxAt, kinds, numbersOf, Prices, publisherAt, range, take, until } from "./events-support.ts";
 
 test.each(kinds)("events arrive in order, with what is known of them (%s)", async (kind) => {
@@ -144,6 +145,14 @@ test("values that cannot stand in a topic are refused where they are given", () 
   expect(() => subscriber.priceChanged({ price: 3 } as never)).toThrow(/nothing can be filtered by "price"/);
   expect(() => subscriber.priceChanged({ symbol: startsWith("\0") })).toThrow(/control character/);
   expect(() => subscriber.priceChanged({}, { replays: "all" } as never)).toThrow(/no subscribe option "replays"/);
+  expect(() => inboxAt("inproc://x").subscriber(Imaging)).toThrow(
+    "test.v1.Imaging has no events: mark them with option",
+  );
+  // ZeroMQ and the messages have no room for more.
+  for (const most of [Infinity, 2 ** 32]) {
+    expect(() => publisherAt("inproc://x", { maxQueuedMessages: most })).toThrow("from 1 to 2147483647");
+    expect(() => inboxAt("inproc://x", { maxMessageBytes: most })).toThrow("from 1 to 4294967295");
+  }
   expect(() => inboxAt("inproc://x", { replay: "all" } as never)).toThrow(/no subscriber option/);
   expect(() => publisherAt("inproc://x", { replay: { count: 1 } } as never)).toThrow(/no replay option/);
   expect(() => publisherAt("tcp://0.0.0.0:1")).toThrow(/insecure/);

@@ -252,6 +252,7 @@ test("addresses and options that cannot be are refused; peers of another kind ar
   expect(() => new ForwarderDevice({ frontend: "tcp://127.0.0.1:*" } as never)).toThrow("a forwarder needs backend");
   expect(() => new StreamerDevice({ ...anywhere, highWaterMark: 0 })).toThrow("whole number from 1");
   expect(() => new StreamerDevice({ ...anywhere, frontend: "tcp://*:5" })).toThrow("insecure: true");
+  expect(() => new ForwarderDevice(undefined as never)).toThrow("forwarder options must be an object, not undefined");
   expect(() => new ForwarderDevice({ ...anywhere, more: 1 } as never)).toThrow('has no option "more"');
   const troubles: string[] = [];
   const device = await forwarder({ onTrouble: (text) => troubles.push(text) });

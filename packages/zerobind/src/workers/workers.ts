@@ -114,6 +114,8 @@ export function workers<Handler extends object, Patterns>(
     throw new TypeError(`${contract.typeName} has the callback ${contract.callback}, and threads cannot call back`);
   const { onError = logFailure, resourceLimits } = options;
   const methods = threadMethods(contract);
+  if (methods.length === 0)
+    throw new TypeError(`${contract.typeName} has neither calls nor jobs of a pipeline, which threads could carry out`);
   const pool = new WorkerPool({
     module: moduleUrl(module),
     methods,

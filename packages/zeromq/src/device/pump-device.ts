@@ -1,4 +1,4 @@
-import { Lifecycle } from "@zerobind/core";
+import { Lifecycle, kindOf } from "@zerobind/core";
 import type { ParsedAddress } from "../address.ts";
 import { AddressGate } from "../gate.ts";
 import { openSocket } from "../open-socket.ts";
@@ -58,6 +58,8 @@ export abstract class PumpDevice extends Lifecycle {
     highWaterMark: number,
   ) {
     super();
+    if (typeof options !== "object" || (options as unknown) === null)
+      throw new TypeError(`${what} options must be an object, not ${kindOf(options)}`);
     for (const name of Object.keys(options))
       if (!optionNames.includes(name))
         throw new TypeError(`a ${what} has no option "${name}"; it has ${optionNames.join(", ")}`);

@@ -128,6 +128,9 @@ export class TopicTemplate {
 /** The templates of all event methods of a contract, by the names that stubs have for them. */
 export function eventMethods(contract: Contract): Map<string, TopicTemplate> {
   const methods = contract.methods.filter(({ options }) => options?.pattern?.case === "event");
-  if (methods.length === 0) throw new TypeError(`${contract.typeName} has no events: no method has the option event`);
+  if (methods.length === 0)
+    throw new TypeError(
+      `${contract.typeName} has no events: mark them with option (zerobind.v1.operation) = { event: { topic: "…" } }`,
+    );
   return new Map(methods.map((method) => [method.localName, new TopicTemplate(contract, method)]));
 }

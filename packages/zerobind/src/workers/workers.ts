@@ -54,9 +54,8 @@ const maxThreads = 1_024;
 
 const workerChecks: Checks = {
   threads(name, value) {
-    isCountFrom(1)(name, value);
-    if ((value as number) > maxThreads)
-      throw new TypeError(`${name} must be ${maxThreads} or less, not ${value as number}`);
+    if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= maxThreads) return;
+    throw new TypeError(`${name} must be a whole number from 1 to ${maxThreads}, not ${kindOf(value)}`);
   },
   maxConcurrentCalls: isCountFrom(1),
   maxQueuedCalls: isCount,

@@ -13,6 +13,8 @@ const syncHeadLength = syncMark.length + idLength + numberLength;
 export const maxSyncTopicBytes = 32_768;
 /** Longest topic, and longest filter. */
 export const maxTopicBytes = 16_384;
+/** Longest header of events: numbers, and the name of a method. */
+export const maxHeaderBytes = 4_096;
 /** What a subscriber sends, a subscription, may be so long at most: the connection is cut beyond. */
 export const maxSubscriptionBytes = 65_536;
 

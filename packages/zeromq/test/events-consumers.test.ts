@@ -3,7 +3,7 @@ import { getEventListeners, once } from "node:events";
 import { connect } from "node:net";
 import { expect, test } from "@jest/globals";
 import { Publisher, Subscriber, XPublisher, XSubscriber } from "zeromq";
-import { EventHeader } from "@zerobind/core";
+import { EventHeader, EventRequest } from "@zerobind/core";
 import type { EventEntry } from "@zerobind/core";
 import { PriceChange } from "../../core/test/gen/test/v1/patterns.pb.ts";
 import type { PricesEventHandler } from "../../core/test/gen/test/v1/patterns.rpc.ts";
@@ -199,6 +199,11 @@ test("bytes that make no sense are dropped and counted, on both ends", async () 
   await hostile.send(Buffer.concat([sync, Buffer.from([0xff, 0xff])]));
   await hostile.send(Buffer.concat([sync, Buffer.alloc(40_000)]));
   await hostile.send(Buffer.concat([Buffer.from([1]), Buffer.alloc(10_000, "x")]));
+  const wish = { method: "m", topic: "price.", exact: false, last: 1, start: 0n, sequence: 0n };
+  const wishes = Array.from({ length: 201 }, () => wish);
+  await hostile.send(
+    Buffer.concat([sync, EventRequest.encode({ proven: [], methods: [], losses: [], wishes }).finish()]),
+  );
   for (let index = 0; index < 20_000; index++) {
     const fresh = Buffer.from(sync);
     fresh.writeUInt32LE(index, 12);
@@ -209,7 +214,7 @@ test("bytes that make no sense are dropped and counted, on both ends", async () 
   await inbox.ready;
   feed.publisher(Prices).priceChanged({ symbol: "A", number: 5n });
   expect(numbersOf(await take(changes, 1))).toEqual([5]);
-  expect(feed.counters).toMatchObject({ topic: 1, sync: 2, message: 1 });
+  expect(feed.counters).toMatchObject({ topic: 1, sync: 3, message: 1 });
   expect(problems.length).toBeLessThan(20);
 
   const pub = raw(new Publisher());

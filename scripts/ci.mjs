@@ -93,7 +93,8 @@ function onNode(version) {
 const quickFaults = ["server-killed", "client-killed", "restart-in-turn", "cycles", "--transport", "tcp"];
 
 /** Tests that take long, and show nothing new under another Node or with coverage, which slows them down. */
-const longTests = "mutations|endings|flood|stream-memory|slow-link|guide";
+const longTests =
+  "mutations|endings|flood|stream-memory|slow-link|guide|events-|patterns|pipeline|pump-|plain-|push-pull";
 const withoutLong = ["--testPathIgnorePatterns", `${longTests}|/node_modules/`];
 
 const coverage = ["--coverage", "--coverageReporters=text"];

@@ -46,4 +46,4 @@ export type {
   JsonValue,
 } from "./dynamic/types.ts";
 export { workers } from "./workers/workers.ts";
-export type { WorkerOptions, Workers, WorkersOf } from "./workers/workers.ts";
+export type { ThreadLimits, WorkerOptions, Workers, WorkersOf } from "./workers/workers.ts";

@@ -1,11 +1,11 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "@jest/globals";
-import { Channel, ReplyChannel, ServiceHost, Status, binding, memory, zeromq } from "zerobind";
-import type { ChannelOptions, ServiceHostOptions } from "zerobind";
+import { Status } from "zerobind";
 import type { DynamicContract } from "../src/dynamic/types.ts";
 import { readGreeter } from "./support/greeter.ts";
 import { misfortunes } from "./support/misfortunes.ts";
+import { takers } from "./support/option-takers.ts";
 import {
   amount,
   normalised,
@@ -39,46 +39,13 @@ describe("errors print as docs/semantics.md shows them", () => {
   });
 });
 
-/** Gives an option to what takes it; for each table of options. */
-const takers: Readonly<Record<string, (option: string, value: number) => unknown>> = {
-  Limits: (option, value) => [host({ limits: { [option]: value } }), channel({ limits: { [option]: value } })],
-  EndOptions: (option, value) => [host({ [option]: value }), channel({ [option]: value })],
-  ChannelOptions: (option, value) => channel({ [option]: value }),
-  CallOptions: (option, value) => {
-    const ping = new Channel("memory://semantics").client(greeter)["sayHello"]!;
-    // An aborted call makes no traffic, whatever else it says.
-    ping({}, { [option]: value, signal: AbortSignal.abort() }).catch(() => undefined);
-  },
-  RetryPolicy: (option, value) => channel({ retry: { [option]: value } }),
-  RetryBudget: (option, value) => channel({ retryBudget: { [option]: value } }),
-  ServiceHostOptions: (option, value) => host({ [option]: value }),
-  ThrottleOptions: (option, value) =>
-    host({}).serve(greeter, { sayHello: () => ({}), countdown: () => [] }, { throttle: { [option]: value } }),
-  ReplyChannelOptions: (option, value) =>
-    new ReplyChannel("memory://semantics", binding(memory()), { [option]: value }),
-  ZeromqOptions: (option, value) =>
-    zeromq({
-      ...(option === "heartbeatIntervalMs" && { heartbeatTimeoutMs: 6_553_500 }),
-      ...(option === "heartbeatTimeoutMs" && { heartbeatIntervalMs: 1 }),
-      ...(option === "reconnectMinMs" && { reconnectMaxMs: 0x7fffffff }),
-      ...(option === "reconnectMaxMs" && { reconnectMinMs: 1 }),
-      [option]: value,
-    }),
-};
-
-function host(options: ServiceHostOptions): ServiceHost {
-  return new ServiceHost(options);
-}
-
-function channel(options: ChannelOptions): Channel {
-  return new Channel("memory://semantics", options);
-}
-
 /** What the sources say that an option is if it is not given. */
 function defaultOf(option: string, sources: readonly string[]): number | undefined {
   for (const source of sources) {
     const [, found] =
-      new RegExp(`\\b${option}(?: =|:| \\?\\?) (Infinity|[\\d_.]+(?: \\* \\d+)*)\\b`).exec(source) ?? [];
+      new RegExp(`\\b${option}(?: =|:| \\?\\?) (Infinity|[\\d_.]+(?: \\*\\*? \\d+)*)\\b`).exec(
+        source.replaceAll(/^\s*\*.*$/gm, ""),
+      ) ?? [];
     if (found !== undefined) return product(found);
   }
   return undefined;
@@ -99,10 +66,10 @@ describe.each(optionTables().map((each) => [each.name, each] as const))(
     for (const { option, range } of rows.filter((row) => row.range.includes(" to ")))
       test(`${option} is from ${range}`, () => {
         const [from = 0, to = 0] = range.split(" to ").map(amount);
-        const take = takers[name]!;
-        for (const value of [from, to]) expect(() => take(option, value)).not.toThrow();
+        const take = (value: number): unknown => takers[name]!(greeter, option, value);
+        for (const value of [from, to]) expect(() => take(value)).not.toThrow();
         const beyond = to === Infinity ? [from - 1, NaN] : [from - 1, to + 1, NaN];
-        for (const value of beyond) expect(() => take(option, value)).toThrow(TypeError);
+        for (const value of beyond) expect(() => take(value)).toThrow(TypeError);
       });
   },
 );
@@ -152,16 +119,28 @@ describe("docs/semantics.md", () => {
   });
 
   test.each([
-    ["EndOptions", "end"],
-    ["ChannelOptions", "channel-options"],
-    ["CallOptions", "call-options"],
-    ["ServiceHostOptions", "host"],
-    ["ServeOptions", "serve-options"],
-    ["MethodServeOptions", "serve-options"],
-    ["RetryPolicy", "retry"],
-  ])("says something of each option of %s, here or in the guide", (name, file) => {
-    const pages = page + read("docs/guide.md");
-    const silent = [...propertiesOf(read(`packages/core/src/${file}.ts`), name).keys()].filter(
+    ["EndOptions", "core/src/end.ts"],
+    ["ChannelOptions", "core/src/channel-options.ts"],
+    ["CallOptions", "core/src/call-options.ts"],
+    ["ServiceHostOptions", "core/src/host.ts"],
+    ["ServeOptions", "core/src/serve-options.ts"],
+    ["MethodServeOptions", "core/src/serve-options.ts"],
+    ["RetryPolicy", "core/src/retry.ts"],
+    ["QueueDeviceOptions", "core/src/device/device-options.ts"],
+    ["SubscribeOptions", "core/src/event-types.ts"],
+    ["EventPublisherOptions", "zeromq/src/events/event-options.ts"],
+    ["EventSubscriberOptions", "zeromq/src/events/event-options.ts"],
+    ["ReplayOptions", "zeromq/src/events/event-options.ts"],
+    ["VentilatorOptions", "core/src/pipeline/ventilator.ts"],
+    ["BatchOptions", "core/src/pipeline-types.ts"],
+    ["PipelineWorkerOptions", "core/src/pipeline/worker.ts"],
+    ["PipelineSinkOptions", "core/src/pipeline/sink.ts"],
+    ["PushPullOptions", "zeromq/src/push-pull.ts"],
+    ["PumpOptions", "zeromq/src/device/pump-device.ts"],
+    ["WorkerOptions", "zerobind/src/workers/workers.ts"],
+  ])("says something of each option of %s, here or in the guides", (name, path) => {
+    const pages = page + read("docs/guide.md") + read("docs/patterns.md");
+    const silent = [...propertiesOf(read(`packages/${path}`), name).keys()].filter(
       (option) => !new RegExp(`\\b${option}\\b`).test(pages),
     );
     expect(silent).toEqual([]);
@@ -169,20 +148,23 @@ describe("docs/semantics.md", () => {
 });
 
 describe("links of the docs", () => {
-  test.each(["docs/semantics.md", "docs/guide.md", "docs/architecture.md", "docs/states.md"])("in %s", (path) => {
-    const text = read(path);
-    for (const [, target = "", anchor] of text.matchAll(/\]\(([^)#\s]*)(?:#([^)]+))?\)/g)) {
-      if (/^https?:/.test(target)) continue;
-      const linked = target === "" ? text : read(join(path, "..", target));
-      const anchors = [...linked.matchAll(/^#+ (.+)$/gm)].map(([, title = ""]) =>
-        title
-          .toLowerCase()
-          .replace(/[^\w -]/g, "")
-          .replaceAll(" ", "-"),
-      );
-      if (anchor !== undefined) expect(anchors).toContain(anchor);
-    }
-  });
+  test.each(["docs/semantics.md", "docs/guide.md", "docs/patterns.md", "docs/architecture.md", "docs/states.md"])(
+    "in %s",
+    (path) => {
+      const text = read(path);
+      for (const [, target = "", anchor] of text.matchAll(/\]\(([^)#\s]*)(?:#([^)]+))?\)/g)) {
+        if (/^https?:/.test(target)) continue;
+        const linked = target === "" ? text : read(join(path, "..", target));
+        const anchors = [...linked.matchAll(/^#+ (.+)$/gm)].map(([, title = ""]) =>
+          title
+            .toLowerCase()
+            .replace(/[^\w -]/g, "")
+            .replaceAll(" ", "-"),
+        );
+        if (anchor !== undefined) expect(anchors).toContain(anchor);
+      }
+    },
+  );
 });
 
 /** All sources of the packages, without what is generated. */

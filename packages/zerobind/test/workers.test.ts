@@ -2,7 +2,18 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "@jest/globals";
-import { Channel, RpcError, ServiceHost, Status, full, workers } from "zerobind";
+import {
+  Channel,
+  PipelineSink,
+  PipelineWorker,
+  QueueDevice,
+  RpcError,
+  ServiceHost,
+  Status,
+  Ventilator,
+  full,
+  workers,
+} from "zerobind";
 import type { HandlerFailure, MessageInit, WorkerOptions } from "zerobind";
 import type { Item } from "../../core/test/gen/test/v1/behavior.pb.ts";
 import { FailReason } from "../../core/test/gen/test/v1/behavior.pb.ts";
@@ -321,12 +332,44 @@ test.each([
 });
 
 test("jobs of pipelines can be carried out by threads, too", async () => {
-  await using pool = workers(Imaging, fileOf("imaging"), { threads: 1 });
-  const { signal } = new AbortController();
-  const context = { batch: "b", number: 4, attempt: 2, signal, deadline: undefined, timeRemainingMs: () => 1_000 };
-  const job = { id: 7, width: 2, height: 3, workMs: 0, mischief: "", pixels: new Uint8Array() };
-  expect(await pool.resize(job, context as never)).toEqual({ id: 7, pixels: 6n, worker: "b,4,2,false,true" });
-  expect(await pool.forget({ id: 1 }, context as never)).toBeUndefined();
+  await using sink = new PipelineSink("memory://*");
+  const results = new Map<number, string>();
+  sink.serve(Imaging, {
+    resize: ({ id, pixels, worker }) => void results.set(id, `${pixels} ${worker}`),
+    forget: () => undefined,
+  });
+  await sink.open();
+  await using ventilator = new Ventilator("memory://*");
+  const images = ventilator.ventilator(Imaging);
+  await ventilator.open();
+  const pool = workers(Imaging, fileOf("imaging"), { threads: 2 });
+  const worker = new PipelineWorker({ from: ventilator.address, to: sink.address, concurrency: 2 });
+  await worker.serve(Imaging, pool).open();
+  const batch = images.resize([
+    { id: 7, width: 2, height: 3 },
+    { id: 8, width: 4, height: 5 },
+  ]);
+  expect(await batch.finished).toMatchObject({ done: 2, failed: 0 });
+  expect(results).toEqual(
+    new Map([
+      [7, `6 ${batch.id},0,1,false,true`],
+      [8, `20 ${batch.id},1,1,false,true`],
+    ]),
+  );
+  expect(pool.state).toBe("open");
+  await worker.close();
+  expect(pool.state).toBe("closed");
+});
+
+test("a host behind a queue device may have its calls carried out by threads", async () => {
+  await using device = new QueueDevice({ frontend: "memory://*", backend: "memory://*" });
+  await device.open();
+  await using host = new ServiceHost().serve(Behavior, workers(Behavior, fileOf("behavior"), { threads: 2 }));
+  await host.open({ address: device.addresses.backend[0]!, attach: "connect" });
+  await using channel = new Channel(device.addresses.frontend[0]!);
+  const client = channel.client(Behavior);
+  const calls = Array.from({ length: 8 }, () => client.echo({ text: "spin", delayMs: 30 }, { waitForReady: true }));
+  expect(new Set((await Promise.all(calls)).map(({ text }) => text)).size).toBe(2);
 });
 
 test("what cannot be is refused", () => {

@@ -24,6 +24,12 @@ export interface PushPullOptions extends Omit<ZeromqOptions, "profile" | "callsP
    * those for one peer wait for it even if others are idle. Default 100.
    */
   readonly highWaterMark?: number;
+  /**
+   * Bytes that the system is to keep for each connection, on this end, beyond those messages. Small jobs pile up there
+   * by thousands, at the first host that connects; the sender's end counts most. Small buffers make far networks slow.
+   * For tcp; the system may keep twice as much, or not allow so much. Default 0: as the system has it, some megabytes.
+   */
+  readonly bufferBytes?: number;
   /** Client: calls that wait in this process for room at a server, before the channel makes callers wait. Default 1,000. */
   readonly maxWaitingCalls?: number;
   /**
@@ -33,7 +39,7 @@ export interface PushPullOptions extends Omit<ZeromqOptions, "profile" | "callsP
   readonly maxRunningCalls?: number;
 }
 
-const ownDefaults = { highWaterMark: 100, maxWaitingCalls: 1_000, maxRunningCalls: 100 };
+const ownDefaults = { highWaterMark: 100, maxWaitingCalls: 1_000, maxRunningCalls: 100, bufferBytes: 0 };
 type OwnSettings = typeof ownDefaults;
 const known = ["tcp", "ipc", "ws"] as const;
 
@@ -61,16 +67,14 @@ export function pushPull(options: PushPullOptions = {}): TransportElement {
     async attach(address, attachOptions, listener) {
       const { mode, maxFrameBytes } = attachOptions;
       const parsed = gate.pass(address, mode);
-      const queue = { sendTimeout: -1, sendHighWaterMark: own.highWaterMark };
       const isHost = listener.acceptPlain !== undefined;
-      const socketOptions = isHost ? { receiveHighWaterMark: own.highWaterMark } : queue;
       const plan: SocketPlan = {
         kind: isHost ? "pull" : "push",
         mode,
         parsed,
         settings,
         maxFrameBytes,
-        own: { ...unheardOptions, ...socketOptions },
+        own: { ...unheardOptions, ...(isHost ? pullOptions(own) : pushOptions(own)) },
       };
       const end = isHost ? new PullEnd(plan, own, listener) : new PushEnd(plan, own, attachOptions, listener);
       await end.open();
@@ -80,8 +84,20 @@ export function pushPull(options: PushPullOptions = {}): TransportElement {
 }
 
 function countOf(name: string, value: unknown): number {
-  if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 1_000_000) return value;
-  throw new TypeError(`option ${name} of pushPull() must be a whole number from 1 to 1000000, not ${String(value)}`);
+  const [from, to] = name === "bufferBytes" ? [0, 0x7fffffff] : [1, 1_000_000];
+  if (typeof value === "number" && Number.isInteger(value) && value >= from && value <= to) return value;
+  throw new TypeError(
+    `option ${name} of pushPull() must be a whole number from ${from} to ${to}, not ${String(value)}`,
+  );
+}
+
+function pushOptions({ highWaterMark, bufferBytes }: OwnSettings): Readonly<Record<string, unknown>> {
+  const buffer = bufferBytes > 0 && { sendBufferSize: bufferBytes };
+  return { sendTimeout: -1, sendHighWaterMark: highWaterMark, ...buffer };
+}
+
+function pullOptions({ highWaterMark, bufferBytes }: OwnSettings): Readonly<Record<string, unknown>> {
+  return { receiveHighWaterMark: highWaterMark, ...(bufferBytes > 0 && { receiveBufferSize: bufferBytes }) };
 }
 
 /** What both ends have in common. */

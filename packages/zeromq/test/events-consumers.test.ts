@@ -1,4 +1,3 @@
-import { spawn, spawnSync } from "node:child_process";
 import { getEventListeners, once } from "node:events";
 import { connect } from "node:net";
 import { expect, test } from "@jest/globals";
@@ -11,6 +10,7 @@ import { EventSubscriber } from "../src/index.ts";
 import { anyAddress, inboxAt, kinds, numbersOf, Prices, publisherAt, range, take, until } from "./events-support.ts";
 import type { Inbox } from "./events-support.ts";
 import type { EventPublisher, EventPublisherOptions, EventSubscriberOptions } from "../src/index.ts";
+import { patterns, pythonPeer, withMessages } from "./python.ts";
 import { outcome, raw, runChild, track } from "./support.ts";
 
 async function pair(
@@ -288,35 +288,10 @@ test("a subscriber that is stopped loses its own events alone, and learns how ma
   expect(inbox.gaps).toEqual([]);
 });
 
-const python = "/usr/bin/python3";
-const protoc = "/usr/bin/protoc";
-const withPython =
-  spawnSync(python, ["-c", "import zmq, google.protobuf"]).status === 0 && spawnSync(protoc, ["--version"]).status === 0
-    ? test
-    : test.skip;
-
-/** Runs Python with the messages of patterns.proto as \`pb\`. */
-function runPython(source: string): ReturnType<typeof spawn> {
-  const head = `
-import os, subprocess, sys, tempfile, zmq
-out = tempfile.mkdtemp()
-protos = "${new URL("../../../protos", import.meta.url).pathname}"
-subprocess.check_call(["${protoc}", "-I", protos, "--python_out", out, "test/v1/patterns.proto", "zerobind/v1/options.proto", "zerobind/v1/events.proto"], cwd=protos)
-for name in ["test", "test/v1"]:
-    # Python has a package of that name.
-    open(os.path.join(out, name, "__init__.py"), "w").close()
-sys.path.insert(0, out)
-from test.v1 import patterns_pb2 as pb
-context = zmq.Context.instance()
-`;
-  const child = spawn(python, ["-c", head + source], { stdio: ["ignore", "pipe", "pipe"] });
-  return track(Object.assign(child, { close: () => child.kill() }));
-}
-
-withPython("a bare SUB in Python reads events", async () => {
+withMessages("a bare SUB in Python reads events", async () => {
   const feed = publisherAt(anyAddress("tcp"));
   await feed.open();
-  const child = runPython(`
+  const { child } = pythonPeer(`${patterns}
 sub = context.socket(zmq.SUB)
 sub.connect("${feed.address}")
 sub.subscribe(b"price.ACME")
@@ -342,13 +317,12 @@ while count < 3:
   });
 });
 
-withPython("a bare PUB in Python can be subscribed to", async () => {
+withMessages("a bare PUB in Python can be subscribed to", async () => {
   const inbox = new EventSubscriber("tcp://127.0.0.1:*", { attach: "bind", bare: true });
   track(inbox);
   await inbox.open();
   const changes = inbox.subscriber(Prices).priceChanged();
-  const child = runPython(`
-import time
+  const { child } = pythonPeer(`${patterns}
 pub = context.socket(zmq.PUB)
 pub.connect("${inbox.address}")
 for number in range(1000):

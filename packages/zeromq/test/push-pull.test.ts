@@ -203,6 +203,7 @@ test("bare PUSH and PULL sockets are peers; garbage is told of and dropped", asy
 test("options that are none, or cannot be, are refused", () => {
   expect(() => pushPull({ nothing: 1 } as object)).toThrow('pushPull() has no option "nothing"');
   expect(() => pushPull({ highWaterMark: 0 })).toThrow("highWaterMark of pushPull() must be a whole number from 1");
+  expect(() => pushPull({ bufferBytes: -1 })).toThrow("bufferBytes of pushPull() must be a whole number from 0");
   expect(() => new Channel("tcp://10.0.0.1:5", { binding: stack() })).toThrow("insecure: true");
 });
 

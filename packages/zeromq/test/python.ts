@@ -2,6 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { test } from "@jest/globals";
 import { track } from "./support.ts";
 
@@ -9,6 +10,27 @@ const python = "/usr/bin/python3";
 
 /** Runs where Python has ZeroMQ, which continuous integration sees to. */
 export const withPython = spawnSync(python, ["-c", "import zmq"]).status === 0 ? test : test.skip;
+
+const protoc = "/usr/bin/protoc";
+
+/** Runs where Python also has protobuf, and its compiler is there. */
+export const withMessages =
+  spawnSync(python, ["-c", "import zmq, google.protobuf"]).status === 0 && spawnSync(protoc, ["--version"]).status === 0
+    ? test
+    : test.skip;
+
+/** Begins a script that uses the messages of patterns.proto, as `pb`. */
+export const patterns: string = `
+import os, subprocess, sys, tempfile
+out = tempfile.mkdtemp()
+protos = "${fileURLToPath(new URL("../../../protos", import.meta.url))}"
+subprocess.check_call(["${protoc}", "-I", protos, "--python_out", out, "test/v1/patterns.proto", "zerobind/v1/options.proto", "zerobind/v1/events.proto"], cwd=protos)
+for name in ["test", "test/v1"]:
+    # Python has a package of that name.
+    open(os.path.join(out, name, "__init__.py"), "w").close()
+sys.path.insert(0, out)
+from test.v1 import patterns_pb2 as pb
+`;
 
 const prelude = `
 import sys, time, zmq

@@ -1,4 +1,5 @@
 import { CallTable } from "../call-table.ts";
+import type { MetadataEntry } from "../gen/zerobind/v1/wire.pb.ts";
 import { CallHeader, Refusal } from "../gen/zerobind/v1/wire.pb.ts";
 import { counted } from "../lane.ts";
 import { metadataFromEntries } from "../metadata.ts";
@@ -37,6 +38,7 @@ export interface FrontSessionOwner extends GreetingOwner {
 const maxPathLength = 1024;
 const maxMethodNumber = 4096;
 /** What of the flags of a CALL goes on. */
+const noMetadata: readonly MetadataEntry[] = [];
 const callFlags = Flag.END | Flag.MESSAGE | Flag.COMPRESSED | Flag.IDEMPOTENT | Flag.ONEWAY;
 
 /** A method by its path; undefined for what cannot be one. */
@@ -230,10 +232,10 @@ export class FrontSession extends ServingSession implements CallClient {
   #opening(batch: BatchReader): CallOpening | RpcError {
     const flags = batch.flags & callFlags & ((batch.flags & Flag.MORE) === 0 ? ~0 : ~Flag.END);
     const deadlineMs = batch.aux === 0 ? Infinity : this.heardMs + batch.aux;
-    const rest = { deadlineMs, flags, body: undefined };
     if (batch.metaLength === 2 && batch.metaByte(0) === 8 && batch.metaByte(1) < 0x80) {
       const method = this.#byNumber(batch.metaByte(1));
-      return method instanceof RpcError ? method : { ...rest, method, metadata: [], metadataBytes: 0 };
+      if (method instanceof RpcError) return method;
+      return { deadlineMs, flags, body: undefined, method, metadata: noMetadata, metadataBytes: 0 };
     }
     const limit = this.limits.maxMetadataBytes;
     if (batch.metaLength > 8 * limit + 2 * maxPathLength) return tooMuchMetadata(batch.metaLength, limit);
@@ -241,14 +243,14 @@ export class FrontSession extends ServingSession implements CallClient {
     const { path, methodNumber, metadata } = header;
     const method = path === "" ? this.#byNumber(methodNumber) : this.#byPath(path, methodNumber);
     if (method instanceof RpcError) return method;
-    if (metadata.length === 0) return { ...rest, method, metadata, metadataBytes: 0 };
-    let metadataBytes: number;
+    let metadataBytes = 0;
     try {
-      metadataBytes = metadataFromEntries(metadata).byteLength;
+      if (metadata.length > 0) metadataBytes = metadataFromEntries(metadata).byteLength;
     } catch (cause) {
       throw new WireError(`the metadata of a call is not valid: ${(cause as Error).message}`, { cause });
     }
-    return metadataBytes > limit ? tooMuchMetadata(metadataBytes, limit) : { ...rest, method, metadata, metadataBytes };
+    if (metadataBytes > limit) return tooMuchMetadata(metadataBytes, limit);
+    return { deadlineMs, flags, body: undefined, method, metadata, metadataBytes };
   }
 
   #byNumber(number: number): DeviceMethod | RpcError {

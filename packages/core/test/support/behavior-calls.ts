@@ -108,17 +108,15 @@ export function unaryTests(under: TransportUnderTest): void {
   });
 
   // A device waits for somebody who serves it.
-  (under.device ? test.skip : test)(
-    "a method that is not served is UNIMPLEMENTED, each time it is called",
-    async () => {
-      await using pair = await openPair(under);
-      const other = pair.channel.client({ ...Behavior, typeName: "test.v1.Nowhere" });
-      for (let round = 0; round < 3; round++) {
-        expect(await failureOf(other.ping({}))).toMatchObject({
-          code: Status.UNIMPLEMENTED,
-          message: expect.stringContaining("test.v1.Nowhere/Ping"),
-        });
-      }
-    },
-  );
+  if (under.device) return;
+  test("a method that is not served is UNIMPLEMENTED, each time it is called", async () => {
+    await using pair = await openPair(under);
+    const other = pair.channel.client({ ...Behavior, typeName: "test.v1.Nowhere" });
+    for (let round = 0; round < 3; round++) {
+      expect(await failureOf(other.ping({}))).toMatchObject({
+        code: Status.UNIMPLEMENTED,
+        message: expect.stringContaining("test.v1.Nowhere/Ping"),
+      });
+    }
+  });
 }

@@ -1,3 +1,4 @@
+import { EventEmitter, once } from "node:events";
 import { Channel, QueueDevice, ServiceHost } from "@zerobind/core";
 import type { BindingLike, ChannelOptions, HandlerFailure, ServiceHostOptions } from "@zerobind/core";
 import { Behavior } from "../gen/test/v1/behavior.rpc.ts";
@@ -40,10 +41,15 @@ export async function openPair(under: TransportUnderTest, options: PairOptions =
   });
   host.serve(Behavior, service);
   const { binding } = under;
-  const device = new QueueDevice({ frontend: under.address(), backend: under.address(), binding });
+  const joined = new EventEmitter();
+  const onWorker = ({ change }: { change: string }): void => void joined.emit(change);
+  const device = new QueueDevice({ frontend: under.address(), backend: under.address(), binding, onWorker });
   if (under.device) {
     await device.open();
+    // A call that ends while the device still holds it would never reach the service.
+    const there = once(joined, "joined");
     await host.open({ address: device.addresses.backend[0]!, attach: "connect" });
+    await there;
   } else await host.open(under.address());
   const channel = new Channel(under.device ? device.addresses.frontend[0]! : host.address, {
     binding: under.binding,

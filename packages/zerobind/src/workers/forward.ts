@@ -47,10 +47,9 @@ async function* streamOf(
 ): AsyncGenerator<unknown, void> {
   for (let attempt = 1; ; attempt++) {
     const turn = await Turn.begin(pool, method, context);
-    let begun = false;
     try {
       for await (const message of turn.call(request) as AsyncIterable<unknown>) {
-        begun = true;
+        turn.hasBegun = true;
         // Whoever wants no more ends the stream here.
         turn.isLeft = true;
         yield message;
@@ -59,7 +58,7 @@ async function* streamOf(
       return;
     } catch (error) {
       turn.isLeft = false;
-      turn.failed(error, attempt < maxThreads && !begun);
+      turn.failed(error, attempt < maxThreads);
     } finally {
       turn.end();
     }
@@ -70,6 +69,8 @@ async function* streamOf(
 class Turn {
   /** Nobody waits for it, and the thread does not know yet. */
   isLeft = false;
+  /** Its caller has got something of the answer. */
+  hasBegun = false;
   readonly #pool: WorkerPool;
   readonly #thread: WorkerThread;
   readonly #method: Forwarded;
@@ -88,7 +89,9 @@ class Turn {
 
   call(request: unknown): unknown {
     const { isJob, localName } = this.#method;
-    const options = isJob ? jobOptions(this.#context as JobContext) : callOptions(this.#context as OperationContext);
+    const options = isJob
+      ? jobOptions(this.#context as JobContext)
+      : callOptions(this.#context as OperationContext, () => (this.hasBegun = true));
     return this.#thread.client[localName]!(request, options);
   }
 
@@ -99,7 +102,8 @@ class Turn {
     if (!this.#thread.over || this.#context.signal.aborted) throw error;
     this.#pool.lost();
     const { path, kind, isIdempotent } = this.#method;
-    if (mayTryAgain && isIdempotent && kind !== "client_stream" && kind !== "bidi_stream") return;
+    const isSentOnce = kind === "client_stream" || kind === "bidi_stream";
+    if (mayTryAgain && isIdempotent && !isSentOnce && !this.hasBegun) return;
     throw new RpcError(Status.UNAVAILABLE, `${path}: the worker thread that held the call has ended`, { cause: error });
   }
 
@@ -108,7 +112,7 @@ class Turn {
   }
 }
 
-function callOptions(context: OperationContext): CallOptions {
+function callOptions(context: OperationContext, begun: () => void): CallOptions {
   return {
     detached: true,
     signal: context.signal,
@@ -116,6 +120,7 @@ function callOptions(context: OperationContext): CallOptions {
     metadata: context.metadata,
     onHeader(header) {
       if (header.size === 0) return;
+      begun();
       context.setHeader(header);
       context.sendHeader();
     },

@@ -86,18 +86,23 @@ export class Slot {
   #restart(): void {
     if (this.#closed) return;
     const pauseMs = this.#failures === 0 ? 0 : Math.min(firstPauseMs * 2 ** (this.#failures - 1), longestPauseMs);
-    this.#timer = setTimeout(() => {
-      const thread = this.#start();
+    this.#timer = setTimeout(() => void this.#tryAgain(), pauseMs).unref();
+  }
+
+  async #tryAgain(): Promise<void> {
+    let thread: WorkerThread | undefined;
+    try {
+      // Throws if the system has no room for another thread.
+      thread = this.#start();
       // Calls that wait for it keep the process alive by themselves.
       thread.keepAlive(false);
-      thread.ready.then(
-        () => this.#replace(thread),
-        (error: unknown) => {
-          this.#failures += 1;
-          if (!this.#closed) this.#events.failed(error);
-          void thread.ended.then(() => this.#restart());
-        },
-      );
-    }, pauseMs).unref();
+      await thread.ready;
+      void this.#replace(thread);
+    } catch (error) {
+      this.#failures += 1;
+      if (!this.#closed) this.#events.failed(error);
+      await thread?.ended;
+      this.#restart();
+    }
   }
 }

@@ -47,6 +47,7 @@ export class WorkerThread {
   /** Calls that it holds, and those among them that nobody waits for any more. */
   #held = 0;
   #left = 0;
+  #leftPath = "";
   #hangTimer: ReturnType<typeof setTimeout> | undefined;
   #reason: string | undefined;
   #settleReady!: { resolve: () => void; reject: (error: Error) => void };
@@ -76,7 +77,7 @@ export class WorkerThread {
     this.#control.unref();
     this.ended = this.#watch(calls.port1);
     this.#watchStart();
-    void this.#channel.open();
+    this.#channel.open().catch(() => undefined);
   }
 
   /** Whether another call may be given to it. */
@@ -98,13 +99,13 @@ export class WorkerThread {
   take(): void {
     this.#held += 1;
     if (this.#held === 1) this.#worker.ref();
-    this.#checkHang("");
+    this.#checkHang();
   }
 
   /** A call is over: by its answer, or because the thread is. */
   finish(): void {
     if (!this.over) this.answered += 1;
-    this.#release("");
+    this.#release();
   }
 
   /**
@@ -113,13 +114,14 @@ export class WorkerThread {
    */
   leave(path: string, over: () => void): void {
     this.#left += 1;
+    this.#leftPath = path;
     this.#signsOfLife.push(() => {
       this.#left -= 1;
-      this.#release(path);
+      this.#release();
       over();
     });
     this.#say({ say: "ping" });
-    this.#checkHang(path);
+    this.#checkHang();
   }
 
   /** Lets it end by itself, once it has disposed of its handler; ends it where it does not. */
@@ -140,19 +142,21 @@ export class WorkerThread {
     void this.#worker.terminate();
   }
 
-  #release(path: string): void {
+  #release(): void {
     this.#held -= 1;
     if (this.#held === 0) this.#worker.unref();
-    this.#checkHang(path);
+    this.#checkHang();
   }
 
   /** A thread that also has calls which somebody waits for may rightly be busy with those. */
-  #checkHang(path: string): void {
+  #checkHang(): void {
     const { graceMs } = this.#settings;
     clearTimeout(this.#hangTimer);
     if (this.over || this.#left === 0 || this.#left < this.#held) return;
     this.#hangTimer = setTimeout(() => {
-      this.terminate(`${path} went on for ${graceMs} ms after nobody waited for it any more (option graceMs)`);
+      this.terminate(
+        `${this.#leftPath} went on for ${graceMs} ms after nobody waited for it any more (option graceMs)`,
+      );
     }, graceMs);
   }
 

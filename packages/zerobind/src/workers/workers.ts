@@ -1,6 +1,5 @@
 import { availableParallelism } from "node:os";
 import { pathToFileURL } from "node:url";
-import type { ResourceLimits } from "node:worker_threads";
 import {
   checkContract,
   checkOptions,
@@ -16,6 +15,14 @@ import type { Checks, Contract, HandlerFailure, HostedHandler, Lifecycle } from 
 import { forwarding } from "./forward.ts";
 import { threadContract, threadMethods } from "./thread-messages.ts";
 import { WorkerPool } from "./worker-pool.ts";
+
+/** The memory that a worker thread may use, in MiB; see `resourceLimits` of Node's `Worker`. */
+export interface ThreadLimits {
+  readonly maxOldGenerationSizeMb?: number;
+  readonly maxYoungGenerationSizeMb?: number;
+  readonly codeRangeSizeMb?: number;
+  readonly stackSizeMb?: number;
+}
 
 /** How a pool of worker threads behaves. Times are in milliseconds. */
 export interface WorkerOptions {
@@ -34,8 +41,8 @@ export interface WorkerOptions {
   readonly startTimeoutMs?: number | undefined;
   /** How long `close` lets calls finish. Default 5,000. */
   readonly drainTimeoutMs?: number | undefined;
-  /** Limits of memory for each thread; one that reaches them ends, and is replaced. Default: Node's. */
-  readonly resourceLimits?: ResourceLimits | undefined;
+  /** Limits of memory for each thread, as Node names them; one that reaches them ends, and is replaced. Default: Node's. */
+  readonly resourceLimits?: ThreadLimits | undefined;
   /**
    * Told of what handlers throw and callers do not get to see, and of threads that end unasked (without an id, and the
    * service as the path). Default: `console.error`.
@@ -43,8 +50,14 @@ export interface WorkerOptions {
   readonly onError?: ((error: unknown, failure: HandlerFailure) => void) | undefined;
 }
 
+const maxThreads = 1_024;
+
 const workerChecks: Checks = {
-  threads: isCountFrom(1),
+  threads(name, value) {
+    isCountFrom(1)(name, value);
+    if ((value as number) > maxThreads)
+      throw new TypeError(`${name} must be ${maxThreads} or less, not ${value as number}`);
+  },
   maxConcurrentCalls: isCountFrom(1),
   maxQueuedCalls: isCount,
   graceMs: isTime,
@@ -72,7 +85,7 @@ export type WorkersOf<Handler, Patterns> = Handler &
 
 /**
  * A handler whose methods run in threads, for work that would keep the event loop busy:
- * `host.serve(Imaging, workers(Imaging, new URL("./imaging-worker.js", import.meta.url), { threads: 4 }))`.
+ * `host.serve(Imaging, workers(Imaging, new URL("./imaging-worker.js", import.meta.url)))`.
  *
  * The module exports the handler as `handler` (or as its default): an object or a class, which each thread makes one
  * of, and disposes of when the pool closes. `module` is a `file:` URL, or a path relative to the current folder.
@@ -83,11 +96,12 @@ export type WorkersOf<Handler, Patterns> = Handler &
  * want of memory) is replaced: what it held ends UNAVAILABLE, idempotent methods are given to another thread, up to three.
  * So ends a thread that does not stop when nobody waits for its call any more (`graceMs`). The process goes on.
  *
- * The host starts the threads when it opens and ends them when it is closed. They do not keep the process alive. In a
+ * A host, or a `PipelineWorker` (give it as much `concurrency` as there are threads), starts the threads when it opens and
+ * ends them when it is closed; the last one does, where several serve the pool. They do not keep the process alive. In a
  * thread, Zerobind opens no ZeroMQ socket, since such a thread could not end without the process.
  *
- * Throws TypeError for what is no contract, no module, or options that cannot be. What closes it, and what its methods
- * do then: see `Workers`.
+ * Throws TypeError for what is no contract, no module, or options that cannot be. `close` lets
+ * calls finish for `drainTimeoutMs`; what is still there then, and everything at `abort`, ends UNAVAILABLE.
  */
 export function workers<Handler extends object, Patterns>(
   contract: Contract<unknown, Handler, Patterns>,

@@ -66,12 +66,13 @@ export function amount(text: string): number | undefined {
   return Number(digits.replaceAll(",", "")) * (unit === undefined ? 1 : units[unit as keyof typeof units]);
 }
 
-/** A product of numbers in a source, such as `4 * 1024`. */
+/** A product of numbers in a source, such as `4 * 1024` or `4 * 2 ** 10`. */
 export function product(text: string): number {
   return text
     .replaceAll("_", "")
-    .split("*")
-    .reduce((value, factor) => value * Number(factor), 1);
+    .split(/(?<!\*)\*(?!\*)/)
+    .map((factor) => factor.split("**").map(Number))
+    .reduce((value, [base = NaN, exponent = 1]) => value * base ** exponent, 1);
 }
 
 /** What is the same however large the numbers are, wherever lines end. */

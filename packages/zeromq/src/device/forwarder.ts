@@ -11,7 +11,7 @@ export interface ForwarderOptions extends PumpOptions {
   readonly highWaterMark?: number | undefined;
 }
 
-const defaultHighWaterMark = 1_000;
+const defaults = { highWaterMark: 1_000 };
 
 /**
  * A device between publishers and subscribers: N publishers connect to `frontend` (XSUB), M subscribers to `backend`
@@ -29,7 +29,7 @@ export class ForwarderDevice extends PumpDevice {
 
   /** TypeError for addresses and options that cannot be. */
   constructor(options: ForwarderOptions) {
-    super("forwarder", options, defaultHighWaterMark);
+    super("forwarder", options, defaults.highWaterMark);
     // Subscriptions must not get lost, however many come at once: ZeroMQ drops those beyond its marks in silence.
     this.frontPlan = { kind: "xsub", own: { sendHighWaterMark: 0 } };
     this.backPlan = { kind: "xpub", own: { sendHighWaterMark: this.highWaterMark, receiveHighWaterMark: 0 } };

@@ -12,7 +12,7 @@ export interface StreamerOptions extends PumpOptions {
   readonly highWaterMark?: number | undefined;
 }
 
-const defaultHighWaterMark = 10;
+const defaults = { highWaterMark: 10 };
 /** A side from which nothing has come for so long has nothing more. */
 const quietMs = 100;
 
@@ -33,7 +33,7 @@ export class StreamerDevice extends PumpDevice {
 
   /** TypeError for addresses and options that cannot be. */
   constructor(options: StreamerOptions) {
-    super("streamer", options, defaultHighWaterMark);
+    super("streamer", options, defaults.highWaterMark);
     if (this.highWaterMark < 1) throw new TypeError("option highWaterMark of a streamer must be a whole number from 1");
     this.frontPlan = { kind: "pull", own: { ...unheardOptions, receiveHighWaterMark: this.highWaterMark } };
     this.backPlan = {

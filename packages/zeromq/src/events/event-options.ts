@@ -9,7 +9,7 @@ import {
   isTime,
   kindOf,
 } from "@zerobind/core";
-import type { Checks, EventGap } from "@zerobind/core";
+import type { Check, Checks, EventGap } from "@zerobind/core";
 import { parseAddress } from "../address.ts";
 import type { AddressMode, ParsedAddress } from "../address.ts";
 import { checkExposure } from "../guard.ts";
@@ -94,13 +94,21 @@ export interface EventFailure {
 const isAttach = isOneOf("bind", "connect");
 const atLeastOne = isCountFrom(1);
 
+/** For what ZeroMQ, or a message, has a number of some bytes for. */
+function isFromOneTo(most: number): Check {
+  return (name, value) => {
+    if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= most) return;
+    throw new TypeError(`${name} must be a whole number from 1 to ${most}, not ${kindOf(value)}`);
+  };
+}
+
 const replayChecks: Checks = { events: isCount, bytes: isCount };
 
 const common: Checks = {
   attach: isAttach,
   zeromq: isObject,
   maxTopics: atLeastOne,
-  maxMessageBytes: atLeastOne,
+  maxMessageBytes: isFromOneTo(0xffffffff),
   drainTimeoutMs: isTime,
   onTrouble: isFunction,
 };
@@ -112,7 +120,7 @@ export const publisherChecks: Checks = {
     checkOptions("replay option", value as object, replayChecks);
   },
   lastValue: isBoolean,
-  maxQueuedMessages: atLeastOne,
+  maxQueuedMessages: isFromOneTo(0x7fffffff),
   maxQueuedBytes: atLeastOne,
   beatIntervalMs: isTime,
   minSubscribers: isCount,

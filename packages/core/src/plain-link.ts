@@ -132,7 +132,8 @@ export class PlainLink {
   }
 
   /**
-   * Ends it, of which the user of the link is not told. One-way calls that are still here get up to `lingerMs` to leave.
+   * Ends it, of which the user of the link is not told. One-way calls that are still here, since the peer has as many
+   * as it may have, get up to `lingerMs` to leave; of those that do not, `trouble` is told.
    */
   async close(lingerMs: number): Promise<void> {
     this.#isClosing = true;

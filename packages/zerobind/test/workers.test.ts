@@ -249,6 +249,17 @@ test("close waits for what runs and what waits, disposes of handlers, and ends t
   expect(existsSync(mark)).toBe(true);
 });
 
+test("without limits of time, close lets threads dispose of handlers", async () => {
+  await using folder = await folderWith({});
+  const mark = join(folder.path, "disposed");
+  await using pair = await Pair.open({ threads: 1, graceMs: Infinity, drainTimeoutMs: 3e9 }, marking(mark));
+  const call = pair.client.echo({ text: "spin", delayMs: 50 });
+  await pair.client.echo({ text: "begun" });
+  await pair.host.close();
+  expect((await call).text).not.toBe("");
+  expect(existsSync(mark)).toBe(true);
+});
+
 test("close does not wait for ever, nor does abort wait at all", async () => {
   await using pair = await Pair.open({ threads: 1, drainTimeoutMs: 50 });
   const hanging = failure(pair.client.echo({ text: "loop" }));

@@ -1,6 +1,8 @@
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
+import { connect } from "node:net";
 import { expect, test } from "@jest/globals";
-import { Publisher, Subscriber, XSubscriber } from "zeromq";
+import { Publisher, Subscriber, XPublisher, XSubscriber } from "zeromq";
+import { EventHeader, EventRequest } from "@zerobind/core";
 import type { EventEntry } from "@zerobind/core";
 import { PriceChange } from "../../core/test/gen/test/v1/patterns.pb.ts";
 import type { PricesEventHandler } from "../../core/test/gen/test/v1/patterns.rpc.ts";
@@ -197,6 +199,11 @@ test("bytes that make no sense are dropped and counted, on both ends", async () 
   await hostile.send(Buffer.concat([sync, Buffer.from([0xff, 0xff])]));
   await hostile.send(Buffer.concat([sync, Buffer.alloc(40_000)]));
   await hostile.send(Buffer.concat([Buffer.from([1]), Buffer.alloc(10_000, "x")]));
+  const wish = { method: "m", topic: "price.", exact: false, last: 1, start: 0n, sequence: 0n };
+  const wishes = Array.from({ length: 201 }, () => wish);
+  await hostile.send(
+    Buffer.concat([sync, EventRequest.encode({ proven: [], methods: [], losses: [], wishes }).finish()]),
+  );
   for (let index = 0; index < 20_000; index++) {
     const fresh = Buffer.from(sync);
     fresh.writeUInt32LE(index, 12);
@@ -207,7 +214,7 @@ test("bytes that make no sense are dropped and counted, on both ends", async () 
   await inbox.ready;
   feed.publisher(Prices).priceChanged({ symbol: "A", number: 5n });
   expect(numbersOf(await take(changes, 1))).toEqual([5]);
-  expect(feed.counters).toMatchObject({ topic: 1, sync: 2, message: 1 });
+  expect(feed.counters).toMatchObject({ topic: 1, sync: 3, message: 1 });
   expect(problems.length).toBeLessThan(20);
 
   const pub = raw(new Publisher());
@@ -325,4 +332,157 @@ for number in range(1000):
   expect(await take(changes, 2)).toMatchObject([{ number: 7n }, { number: 7n }]);
   child.kill();
   await once(child, "exit");
+});
+
+/** A publisher that says it has nothing, whatever it is asked; what it sends then is up to the test. */
+async function hostilePublisher(epoch: bigint): Promise<XPublisher> {
+  const pub = raw(new XPublisher({ sendHighWaterMark: 0 }));
+  await pub.bind("tcp://127.0.0.1:*");
+  const answer = { part: 0, last: true, keepsEvents: false, items: [] };
+  const header = EventHeader.encode({ epoch, method: "", start: 0n, sequence: 0n, answer }).finish();
+  const serve = async (): Promise<void> => {
+    for await (const [frame] of pub)
+      if (frame![0] === 1 && frame![1] === 0) await pub.send([frame!.subarray(1), header]);
+  };
+  serve().catch(() => undefined);
+  return pub;
+}
+
+function headerOf(epoch: bigint, sequence: bigint, method = "test.v1.Prices/PriceChanged"): Uint8Array {
+  return EventHeader.encode({ epoch, method, start: 1n, sequence, answer: undefined }).finish();
+}
+
+test("a publisher that jumps as far as numbers go does no harm", async () => {
+  const pub = await hostilePublisher(7n);
+  const inbox = inboxAt(pub.lastEndpoint!);
+  const changes = inbox.subscriber(Prices).priceChanged();
+  await inbox.ready;
+  for (let topic = 0; topic < 3_000; topic++)
+    await pub.send([`price.${topic}`, headerOf(7n, BigInt(Number.MAX_SAFE_INTEGER)), ""]);
+  await until(() => changes.counts.received === 3_000);
+  // The publisher is told of the losses within half a second.
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  await inbox.waitForReady(2_000);
+  const later = inbox.subscriber(Prices).marketClosed();
+  await later.waitForReady(2_000);
+});
+
+test("topics and headers that are too long are dropped, not remembered", async () => {
+  const pub = await hostilePublisher(7n);
+  const inbox = inboxAt(pub.lastEndpoint!);
+  const changes = inbox.subscriber(Prices).priceChanged();
+  await inbox.ready;
+  await pub.send([`price.${"x".repeat(100_000)}`, headerOf(7n, 1n), ""]);
+  await pub.send(["price.A", headerOf(7n, 1n, "m".repeat(100_000)), ""]);
+  await pub.send(["price.A", headerOf(7n, 1n), ""]);
+  expect(await take(changes, 1)).toHaveLength(1);
+  expect(changes.counts.received).toBe(1);
+  expect(inbox.counters).toEqual({ malformed: 2 });
+});
+
+test("a loop that has waited while a gap came ends with its subscriber, and is told", async () => {
+  const pub = await hostilePublisher(7n);
+  const inbox = inboxAt(pub.lastEndpoint!);
+  const told: unknown[] = [];
+  const changes = inbox.subscriber(Prices).priceChanged({}, { onGap: (gap) => told.push(gap) });
+  const all = (async () => {
+    for await (const change of changes) void change;
+  })();
+  await inbox.ready;
+  // A beat: the next event has the number 6.
+  await pub.send(["price.A", headerOf(7n, 1n), ""]);
+  await pub.send(["price.A", headerOf(7n, 6n)]);
+  await until(() => inbox.gaps.length === 1);
+  expect(told).toEqual([]);
+  await inbox.close();
+  await all;
+  expect(told).toEqual(inbox.gaps);
+});
+
+test("events that are asked for at once go to whoever asked first", async () => {
+  const { feed, inbox } = await pair();
+  const changes = inbox.subscriber(Prices).priceChanged()[Symbol.asyncIterator]();
+  const asked = [changes.next(), changes.next(), changes.next()];
+  await inbox.ready;
+  const prices = feed.publisher(Prices);
+  for (const number of [1n, 2n]) prices.priceChanged({ symbol: "A", number });
+  const [first, second] = await Promise.all(asked.slice(0, 2));
+  expect([first!.value?.number, second!.value?.number]).toEqual([1n, 2n]);
+  await inbox.close();
+  expect(await asked[2]).toEqual({ done: true, value: undefined });
+});
+
+test("once close has given up on a handler, it gets no further events, and signals are left alone", async () => {
+  const { feed, inbox } = await pair({}, { drainTimeoutMs: 50 });
+  const { signal } = new AbortController();
+  const got: bigint[] = [];
+  let goOn = (): void => undefined;
+  const onEvent = ({ number }: PriceChange): Promise<void> => {
+    got.push(number);
+    return new Promise((resolve) => (goOn = resolve));
+  };
+  inbox.subscriber(Prices).priceChanged({}, { onEvent, signal });
+  inbox.subscriber(Prices).priceChanged({}, { signal });
+  expect(getEventListeners(signal, "abort")).toHaveLength(2);
+  await inbox.ready;
+  const prices = feed.publisher(Prices);
+  for (const number of [1n, 2n, 3n]) prices.priceChanged({ symbol: "A", number });
+  await until(() => got.length === 1);
+  await inbox.close();
+  expect(getEventListeners(signal, "abort")).toHaveLength(0);
+  goOn();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(got).toEqual([1n]);
+});
+
+test("a handler that never catches up takes no memory for the events that it has had", async () => {
+  const child = runChild(`
+    import { EventPublisher, EventSubscriber } from "./src/index.ts";
+    import { Prices } from "../core/test/gen/test/v1/patterns.rpc.ts";
+    import { setFlagsFromString } from "node:v8";
+    import { runInNewContext } from "node:vm";
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc");
+    const feed = new EventPublisher("tcp://127.0.0.1:*");
+    await feed.open();
+    const inbox = new EventSubscriber(feed.address);
+    let handled = 0;
+    const onEvent = () => { handled++; return new Promise((resolve) => setImmediate(resolve)); };
+    const changes = inbox.subscriber(Prices).priceChanged({}, { onEvent });
+    await inbox.ready;
+    const prices = feed.publisher(Prices);
+    const heap = async (until) => {
+      while (handled < until) {
+        while (changes.counts.received < handled + 1_000) {
+          for (let count = 0; count < 100; count++) prices.priceChanged({ symbol: "A" });
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const before = await heap(5_000);
+    const grown = await heap(55_000) - before;
+    console.log(grown < 1_500_000 ? "flat" : "grown by " + grown);
+    inbox.abort();
+    feed.abort();
+  `);
+  expect(await outcome(child)).toEqual({ code: 0, output: "flat\n", errors: "" });
+});
+
+test("whoever knocks and goes away is not taken for the bare publisher that is there", async () => {
+  const inbox = inboxAt("tcp://127.0.0.1:*", { attach: "bind", bare: true });
+  inbox.subscriber(Prices).priceChanged();
+  await inbox.open();
+  const pub = raw(new Publisher());
+  pub.connect(inbox.address);
+  await inbox.waitForReady(2_000);
+  const knock = connect(Number(inbox.address.split(":")[2]), "127.0.0.1");
+  await once(knock, "connect");
+  knock.end();
+  await once(knock.resume(), "close");
+  await until(() => inbox.troubles.length > 0);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await inbox.waitForReady(500);
 });

@@ -270,7 +270,8 @@ test("one-way calls reach a REP in order, and those made before a close leave", 
     seen.push(EchoRequest.decode(frames[1]!).text);
     return [Buffer.alloc(0), Buffer.alloc(0)];
   });
-  const channel = channelTo(socket.lastEndpoint!, { callsPerPeer: 10 });
+  // Those beyond `callsPerPeer` would have a quarter of a second to be asked for.
+  const channel = channelTo(socket.lastEndpoint!, { callsPerPeer: 50 });
   const client = channel.client(unary);
   await client.notify({ text: "0" }, { waitForReady: true });
   for (let index = 1; index < 50; index++) await client.notify({ text: `${index}` });

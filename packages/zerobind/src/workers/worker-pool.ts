@@ -130,7 +130,7 @@ export class WorkerPool extends Lifecycle {
   async #drain(): Promise<void> {
     const { drainTimeoutMs } = this.#settings;
     await new Promise<void>((resolve) => {
-      const timer = drainTimeoutMs === Infinity ? undefined : setTimeout(resolve, drainTimeoutMs);
+      const timer = setTimeout(resolve, drainTimeoutMs);
       this.#onDrained = () => {
         clearTimeout(timer);
         resolve();

@@ -152,7 +152,7 @@ export class WorkerThread {
   #checkHang(): void {
     const { graceMs } = this.#settings;
     clearTimeout(this.#hangTimer);
-    if (this.over || this.#left === 0 || this.#left < this.#held || graceMs === Infinity) return;
+    if (this.over || this.#left === 0 || this.#left < this.#held) return;
     this.#hangTimer = setTimeout(() => {
       this.terminate(
         `${this.#leftPath} went on for ${graceMs} ms after nobody waited for it any more (option graceMs)`,
@@ -176,13 +176,10 @@ export class WorkerThread {
 
   #watchStart(): void {
     const { startTimeoutMs } = this.#settings;
-    const timer = setTimeout(
-      () => {
-        this.#failStart(`it takes longer than ${startTimeoutMs} ms (option startTimeoutMs)`);
-        this.terminate("its module takes too long to load");
-      },
-      Math.min(startTimeoutMs, 2 ** 31 - 1),
-    ).unref();
+    const timer = setTimeout(() => {
+      this.#failStart(`it takes longer than ${startTimeoutMs} ms (option startTimeoutMs)`);
+      this.terminate("its module takes too long to load");
+    }, startTimeoutMs).unref();
     this.ready.then(
       () => clearTimeout(timer),
       () => clearTimeout(timer),

@@ -122,9 +122,9 @@ export function workers<Handler extends object, Patterns>(
     threads: options.threads ?? Math.max(1, availableParallelism() - 1),
     maxConcurrentCalls: options.maxConcurrentCalls ?? 1,
     maxQueuedCalls: options.maxQueuedCalls ?? 1_000,
-    graceMs: options.graceMs ?? 2_000,
-    startTimeoutMs: options.startTimeoutMs ?? 10_000,
-    drainTimeoutMs: options.drainTimeoutMs ?? 5_000,
+    graceMs: timerMs(options.graceMs ?? 2_000),
+    startTimeoutMs: timerMs(options.startTimeoutMs ?? 10_000),
+    drainTimeoutMs: timerMs(options.drainTimeoutMs ?? 5_000),
     resourceLimits,
     onError(error, failure) {
       try {
@@ -143,6 +143,11 @@ export function workers<Handler extends object, Patterns>(
   }
   Object.defineProperty(pool, hosting, { value: () => pool.host() } satisfies { value: HostedHandler[typeof hosting] });
   return pool as unknown as WorkersOf<Handler, Patterns>;
+}
+
+/** A timer cannot wait longer than 24 days, and would fire at once for more. */
+function timerMs(ms: number): number {
+  return Math.min(ms, 2 ** 31 - 1);
 }
 
 /** The module as a URL; TypeError for what a thread cannot load. */

@@ -27,6 +27,8 @@ export class EventSource implements SocketEvents {
   #opened: EventSocket | undefined;
   /** Connections that there are; always 1 where they have no events. */
   #connections = 0;
+  /** Connections that came to nothing, whose loss is still to be told. */
+  #strangers = 0;
   #closed = false;
 
   constructor(
@@ -87,9 +89,11 @@ export class EventSource implements SocketEvents {
       this.#connections = this.attach === "connect" ? 1 : this.#connections + 1;
       this.#owner.connected();
     } else if (type === "disconnect") {
-      this.#connections = Math.max(this.#connections - 1, 0);
+      if (this.#strangers > 0) this.#strangers -= 1;
+      else this.#connections = Math.max(this.#connections - 1, 0);
       this.#owner.disconnected();
     } else if (type.startsWith("handshake:error")) {
+      if (this.attach === "bind") this.#strangers += 1;
       this.#owner.trouble(
         type,
         () => `${this.address}: the other end does not speak ZeroMQ as this end does (${code})`,

@@ -11,8 +11,12 @@ const numberLength = 6;
 const syncHeadLength = syncMark.length + idLength + numberLength;
 /** Largest sync topic; what does not fit is asked for in the next one. */
 export const maxSyncTopicBytes = 32_768;
+/** Wishes of one sync: each may ask for all topics. */
+export const maxSyncWishes = 200;
 /** Longest topic, and longest filter. */
 export const maxTopicBytes = 16_384;
+/** Longest header of events: numbers, and the name of a method. */
+export const maxHeaderBytes = 4_096;
 /** What a subscriber sends, a subscription, may be so long at most: the connection is cut beyond. */
 export const maxSubscriptionBytes = 65_536;
 

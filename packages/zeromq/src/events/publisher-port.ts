@@ -3,7 +3,14 @@ import type { AnswerSource } from "./answers.ts";
 import type { Audience } from "./audience.ts";
 import { openEventSocket } from "./event-socket.ts";
 import type { EventSocket, EventSocketPlan } from "./event-socket.ts";
-import { isControlTopic, isSyncTopic, maxSyncTopicBytes, readSyncTopic, syncHead } from "./event-wire.ts";
+import {
+  isControlTopic,
+  isSyncTopic,
+  maxSyncTopicBytes,
+  maxSyncWishes,
+  readSyncTopic,
+  syncHead,
+} from "./event-wire.ts";
 import type { SyncTopic } from "./event-wire.ts";
 import { QueueLimit } from "./queue-limit.ts";
 import type { SocketEvents } from "../socket.ts";
@@ -111,7 +118,10 @@ export class PublisherPort implements SocketEvents {
       return this.#drop("syncs", `is one of more than ${maxQueuedSyncs} at once`, topic);
     try {
       // A copy: it outlives the message, and becomes a frame.
-      this.#syncs.push(readSyncTopic(Buffer.from(topic)));
+      const sync = readSyncTopic(Buffer.from(topic));
+      if (sync.request.wishes.length > maxSyncWishes)
+        return this.#drop("sync", `has more than ${maxSyncWishes} wishes`, topic);
+      this.#syncs.push(sync);
     } catch {
       return this.#drop("sync", "asks for something that cannot be read", topic);
     }

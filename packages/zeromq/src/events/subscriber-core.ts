@@ -120,6 +120,11 @@ export class SubscriberCore implements TrackerOwner, SubscriberPortOwner, Subscr
     else for (const subscription of all) void subscription.close();
   }
 
+  /** What handlers have not taken by now they do not get. */
+  giveUp(): void {
+    for (const subscription of [...this.#index.all]) subscription.giveUp();
+  }
+
   ended(subscription: EventSubscription): void {
     if (!this.#index.remove(subscription)) return;
     const { prefix } = subscription.filter;

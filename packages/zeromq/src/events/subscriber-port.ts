@@ -221,7 +221,11 @@ export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
     void this.#source.close();
     this.#source = this.#makeSource();
     this.#rounds.disconnected();
-    void this.#source.open(() => this.#owner.prefixes);
+    this.#source
+      .open(() => this.#owner.prefixes)
+      .catch((error: unknown) =>
+        this.trouble("open", () => `${this.address}: cannot be reached again: ${String(error)}`),
+      );
   }
 
   trouble(kind: string, describe: () => string): void {

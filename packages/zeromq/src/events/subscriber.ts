@@ -117,6 +117,7 @@ export class EventSubscriber extends Lifecycle {
     const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, Math.min(drainTimeoutMs, 2 ** 31 - 1))));
     await Promise.race([this.#core.end(true), late]);
     clearTimeout(timer);
+    this.#core.giveUp();
   }
 
   protected onAbort(): void {

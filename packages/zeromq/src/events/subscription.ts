@@ -44,12 +44,16 @@ export class EventSubscription implements Subscription<unknown>, EventTaker {
   readonly #merge: ReplayMerge | undefined;
   readonly #counts = { received: 0, lost: 0, dropped: 0, replayed: 0 };
   readonly #abort = (): void => void this.close();
-  #taker: Taker | undefined;
+  /** Whoever waits for an event; while somebody does, only gaps are in the queue. */
+  readonly #takers: Taker[] = [];
   #iterated = false;
   /** No more is to come; what waits may still be taken. */
   #ending = false;
   #closed = false;
-  #running: Promise<void> | undefined;
+  /** A handler has an event, or several that wait. */
+  #isRunning = false;
+  /** Told when the handler has had all. */
+  readonly #idle: (() => void)[] = [];
 
   constructor(
     owner: SubscriptionOwner,
@@ -114,8 +118,15 @@ export class EventSubscription implements Subscription<unknown>, EventTaker {
   /** No more will come; what waits is still taken. Resolves when a handler has taken it all. */
   async end(): Promise<void> {
     this.#ending = true;
-    if (this.#queue.size === 0) this.#settleTaker();
-    if (this.#options.onEvent) await this.#running;
+    this.#options.signal?.removeEventListener("abort", this.#abort);
+    if (this.#takers.length > 0) this.#queue.take();
+    this.#settleTakers();
+    if (this.#isRunning) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** There is no more time for a handler to take what waits. */
+  giveUp(): void {
+    if (this.#isRunning) void this.close();
   }
 
   close(): Promise<void> {
@@ -123,7 +134,8 @@ export class EventSubscription implements Subscription<unknown>, EventTaker {
     this.#closed = true;
     this.#options.signal?.removeEventListener("abort", this.#abort);
     this.#queue.clear();
-    this.#settleTaker();
+    this.#settleTakers();
+    this.#tellIdle();
     this.#owner.ended(this);
     return Promise.resolve();
   }
@@ -161,13 +173,11 @@ export class EventSubscription implements Subscription<unknown>, EventTaker {
     const value = this.#queue.take();
     if (value) return Promise.resolve({ done: false, value });
     if (this.#closed || this.#ending) return Promise.resolve(over);
-    return new Promise((resolve) => (this.#taker = resolve));
+    return new Promise((resolve) => this.#takers.push(resolve));
   }
 
-  #settleTaker(): void {
-    const taker = this.#taker;
-    this.#taker = undefined;
-    taker?.(over);
+  #settleTakers(): void {
+    for (const taker of this.#takers.splice(0)) taker(over);
   }
 
   #accept(track: Track, sequence: number, body: Buffer, replayed: boolean, address: string): void {
@@ -187,15 +197,12 @@ export class EventSubscription implements Subscription<unknown>, EventTaker {
   #take(queued: QueuedEvent): void {
     this.#push(queued);
     if (this.#options.onEvent) {
-      if (!this.#running) this.#run();
+      if (!this.#isRunning) this.#run();
       return;
     }
-    const taker = this.#taker;
-    if (!taker) return;
+    if (this.#takers.length === 0) return;
     const value = this.#queue.take();
-    if (!value) return;
-    this.#taker = undefined;
-    taker({ done: false, value });
+    if (value) this.#takers.shift()?.({ done: false, value });
   }
 
   #push(item: QueuedEvent | EventGap): void {
@@ -206,16 +213,18 @@ export class EventSubscription implements Subscription<unknown>, EventTaker {
 
   /** Hands events to the handler until none is there, or it has to be waited for. */
   #run(): void {
+    this.#isRunning = true;
     for (let next = this.#queue.take(); next; next = this.#queue.take()) {
       const running = this.#handle(next);
-      if (!running) continue;
-      this.#running = running.then(() => {
-        this.#running = undefined;
-        this.#run();
-        return this.#running;
-      });
-      return;
+      // No promise waits for all that follow: of a handler that never catches up they would never end.
+      if (running) return void running.then(() => this.#run());
     }
+    this.#isRunning = false;
+    this.#tellIdle();
+  }
+
+  #tellIdle(): void {
+    for (const tell of this.#idle.splice(0)) tell();
   }
 
   #handle(queued: QueuedEvent): Promise<void> | undefined {

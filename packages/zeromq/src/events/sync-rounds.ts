@@ -9,6 +9,8 @@ const retryMinMs = 250;
 const retryMaxMs = 5_000;
 /** Kept events of one answer; more cannot be from a publisher that keeps to its limits. */
 const maxAnswerBytes = 256 * 2 ** 20;
+/** What an item costs beyond its topic and bodies, about. */
+const itemCostBytes = 64;
 
 /** An item of an answer with its bodies. */
 export interface AnsweredItem {
@@ -249,6 +251,7 @@ function collect<Wish>(
   let at = 0;
   for (const item of items) {
     known.items.push({ item, bodies: bodies.slice(at, at + item.count) });
+    known.bytes += item.topic.length + itemCostBytes;
     at += item.count;
   }
   for (const body of bodies) known.bytes += body.length;

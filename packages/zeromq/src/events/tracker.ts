@@ -1,6 +1,6 @@
 import { EventHeader } from "@zerobind/core";
 import type { EventGap } from "@zerobind/core";
-import { exactNumber, sequenceAfter } from "./event-wire.ts";
+import { exactNumber, maxHeaderBytes, maxTopicBytes, sequenceAfter } from "./event-wire.ts";
 import { RemotePublisher, Track } from "./track.ts";
 import type { EventRun, EventTaker } from "./track.ts";
 
@@ -66,6 +66,7 @@ export class Tracker {
     const header = frames[1];
     if (!header) return "has no header";
     const topic = frames[0]!;
+    if (topic.length > maxTopicBytes || header.length > maxHeaderBytes) return "has a topic or header that is too long";
     for (const track of this.#tracks.get(topic.toString("latin1")) ?? []) {
       const sequence = sequenceAfter(track.headerStart, header);
       if (sequence === undefined) continue;
@@ -173,7 +174,8 @@ export class Tracker {
     track.next = next;
     const takers = this.#takers(track);
     if (takers.length === 0) return;
-    publisher.lost += count;
+    // More could not be told of.
+    publisher.lost = Math.min(publisher.lost + count, Number.MAX_SAFE_INTEGER);
     this.#owner.count("lost", count);
     const gap = { topic, method, epoch: publisher.name, from, to: next - 1, count, reason: "missed" } as const;
     this.#owner.missed(gap, takers);

@@ -1,10 +1,10 @@
 import type { EventLoss, EventWish } from "@zerobind/core";
+import { maxSyncWishes } from "./event-wire.ts";
 import type { EventSubscription } from "./subscription.ts";
 import type { AnsweredItem, SyncRequest } from "./sync-rounds.ts";
 import type { RemotePublisher, Track } from "./track.ts";
 
 /** What one sync asks for at most; more is asked for in the next one. */
-const maxWishes = 200;
 const maxWishBytes = 16_384;
 const maxMethods = 200;
 const maxLosses = 64;

@@ -23,7 +23,7 @@ export function makeRequest(
   const asked: EventWish[] = [];
   let bytes = 0;
   for (const wish of proven.length > 0 ? todo : []) {
-    if (wishes.length >= maxWishes || bytes >= maxWishBytes) break;
+    if (wishes.length >= maxSyncWishes || bytes >= maxWishBytes) break;
     const eventWish = "filter" in wish ? filterWish(wish, proven) : recoveryWish(wish);
     bytes += Buffer.byteLength(eventWish.topic) + eventWish.method.length + 32;
     // One alone fits always.

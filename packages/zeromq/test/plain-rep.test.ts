@@ -1,3 +1,4 @@
+import { EventEmitter, once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "@jest/globals";
 import {
@@ -205,15 +206,23 @@ test("calls to nobody end UNAVAILABLE, wait if they are told to, and go on with 
   const first = await rep(answerEcho);
   const address = first.lastEndpoint!;
   first.close();
-  const client = channelTo(address).client(unary);
+  const channel = channelTo(address);
+  const client = channel.client(unary);
   await expect(client.echo({})).rejects.toMatchObject({ code: Status.UNAVAILABLE });
   const patient = client.echo({ text: "late" }, { waitForReady: true });
   const second = await rep(answerEcho, address);
   expect(await patient).toMatchObject({ text: "LATE" });
   second.close();
-  const third = await rep(() => new Promise<Frames>(() => undefined), address);
+  // A call that is made before the loss shows would go to the second one.
+  while (channel.connected) await delay(5);
+  const asked = new EventEmitter();
+  const third = await rep(() => {
+    asked.emit("asked");
+    return new Promise<Frames>(() => undefined);
+  }, address);
+  const there = once(asked, "asked");
   const held = client.echo({ text: "held" }, { waitForReady: true });
-  await delay(100);
+  await there;
   third.close();
   await expect(held).rejects.toMatchObject({ code: Status.UNAVAILABLE });
   await rep(answerEcho, address);

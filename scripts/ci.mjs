@@ -92,12 +92,10 @@ function onNode(version) {
 /** Scenarios of the fault suite that take little time; `npm run faults` alone runs all of them. */
 const quickFaults = ["server-killed", "client-killed", "restart-in-turn", "cycles", "--transport", "tcp"];
 
-/** Tests that take long, and show nothing new under another Node or with coverage, which slows them down. */
+/** Tests that take long, and show nothing new under another Node. */
 const longTests =
   "mutations|endings|flood|stream-memory|slow-link|guide|events-|patterns|pipeline|pump-|plain-|push-pull";
 const withoutLong = ["--testPathIgnorePatterns", `${longTests}|/node_modules/`];
-
-const coverage = ["--coverage", "--coverageReporters=text"];
 
 step("system packages", installSystemPackages);
 task("install", 5, "install");
@@ -105,7 +103,7 @@ task("generated code is up to date", 3, "generate", "--check");
 task("lint", 4, "lint");
 task("type-check", 3, "typecheck");
 task("build", 3, "build");
-tests("test", 6, (minutes, args) => run(minutes, "npm", "test", "--", ...coverage, ...args, ...withoutLong));
+tests("test", 6, (minutes, args) => run(minutes, "npm", "test", "--", ...args, ...withoutLong));
 tests("long tests", 5, (minutes, args) => run(minutes, "npm", "test", "--", ...args, "--testPathPatterns", longTests));
 command("demo", 2, "npm", "run", "demo");
 command("interop", 3, "npm", "run", "interop");

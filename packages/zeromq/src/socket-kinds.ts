@@ -65,6 +65,11 @@ const directions: Readonly<Record<SocketKind, object>> = {
   pull: receives,
 };
 
+/*
+ * High-water marks are never changed once a socket has peers: libzmq tells the other end of each pipe, which may just
+ * be gone, and the process then dies in one of its threads.
+ */
+
 /** Makes a socket that neither waits nor loses anything by itself. `noticed`: it will tell of losses by the notice. */
 export function makeSocket(kind: SocketKind, settings: SocketSettings): { socket: AnySocket; noticed: boolean } {
   refuseInMortalThread();

@@ -140,11 +140,6 @@ export class ZmqSocket {
     if (!this.#closed && "unsubscribe" in this.#socket) this.#socket.unsubscribe(...(prefixes as Buffer[]));
   }
 
-  /** How many messages may wait for each peer from now on, those included that are connected already. */
-  setSendHighWaterMark(messages: number): void {
-    if (!this.#closed && "sendHighWaterMark" in this.#socket) this.#socket.sendHighWaterMark = messages;
-  }
-
   /**
    * Closes; what is queued gets up to `lingerMs` to leave. Resolves when the address is free again. Idempotent: a
    * later call waits for the same end.

@@ -37,10 +37,11 @@ export interface EventPublisherOptions {
   readonly maxTopics?: number | undefined;
   /** Largest event, encoded. `publish` throws RangeError beyond. Default 4 MiB. */
   readonly maxMessageBytes?: number | undefined;
-  /** Messages that may wait for one subscriber; one that is slower loses what is beyond. Default 10,000. */
+  /**
+   * Messages that may wait for one subscriber; one that is slower loses what is beyond. ZeroMQ counts messages and not
+   * bytes: make it less where events are large. Default 10,000.
+   */
   readonly maxQueuedMessages?: number | undefined;
-  /** The same in bytes, about: it is compared with the mean size of the last messages. Default 16 MiB. */
-  readonly maxQueuedBytes?: number | undefined;
   /** How long after the last event of a topic its number is told again; the pauses double. Infinity: never. Default 1,000. */
   readonly beatIntervalMs?: number | undefined;
   /** How many subscribers `ready` waits for. Default 1. */
@@ -121,7 +122,6 @@ export const publisherChecks: Checks = {
   },
   lastValue: isBoolean,
   maxQueuedMessages: isFromOneTo(0x7fffffff),
-  maxQueuedBytes: atLeastOne,
   beatIntervalMs: isTime,
   minSubscribers: isCount,
 };

@@ -9,11 +9,11 @@ const maxBodyBytes = 65_536;
  * at the latest. Topics leave in the order of their first events. Nothing waits for more to come.
  */
 export class OutgoingEvents {
-  readonly #send: (frames: Uint8Array[], bodies: number, bodyBytes: number) => void;
+  readonly #send: (frames: Uint8Array[], bodies: number) => void;
   #topics: TopicState[] = [];
   #scheduled: NodeJS.Immediate | undefined;
 
-  constructor(send: (frames: Uint8Array[], bodies: number, bodyBytes: number) => void) {
+  constructor(send: (frames: Uint8Array[], bodies: number) => void) {
     this.#send = send;
   }
 
@@ -37,10 +37,10 @@ export class OutgoingEvents {
   }
 
   #sendTopic(state: TopicState): void {
-    const { pending, pendingBytes } = state;
+    const { pending } = state;
     state.pending = [];
     state.pendingBytes = 0;
     const header = state.header(state.next - pending.length);
-    this.#send([state.frame, header, ...pending], pending.length, pendingBytes + state.frame.length + header.length);
+    this.#send([state.frame, header, ...pending], pending.length);
   }
 }

@@ -12,7 +12,6 @@ import {
   syncHead,
 } from "./event-wire.ts";
 import type { SyncTopic } from "./event-wire.ts";
-import { QueueLimit } from "./queue-limit.ts";
 import type { SocketEvents } from "../socket.ts";
 import { escapeBytes } from "../trouble.ts";
 
@@ -35,17 +34,13 @@ export interface PortOwner {
 export class PublisherPort implements SocketEvents {
   readonly #owner: PortOwner;
   readonly #plan: EventSocketPlan;
-  readonly #limit: QueueLimit;
   #opened: EventSocket | undefined;
   #syncs: SyncTopic[] = [];
   #scheduled: NodeJS.Immediate | undefined;
 
-  constructor(owner: PortOwner, plan: EventSocketPlan, limits: { maxQueuedMessages: number; maxQueuedBytes: number }) {
+  constructor(owner: PortOwner, plan: EventSocketPlan) {
     this.#owner = owner;
     this.#plan = plan;
-    this.#limit = new QueueLimit(limits.maxQueuedMessages, limits.maxQueuedBytes, (messages) =>
-      this.#opened?.socket.setSendHighWaterMark(messages),
-    );
   }
 
   get address(): string {
@@ -57,10 +52,8 @@ export class PublisherPort implements SocketEvents {
   }
 
   /** False: it is not open. */
-  send(frames: Uint8Array[], bytes: number): boolean {
-    if (!this.#opened) return false;
-    this.#limit.sending(frames.length, bytes);
-    return this.#opened.socket.send(frames, ignore);
+  send(frames: Uint8Array[]): boolean {
+    return this.#opened?.socket.send(frames, ignore) ?? false;
   }
 
   async close(lingerMs: number): Promise<void> {
@@ -100,7 +93,6 @@ export class PublisherPort implements SocketEvents {
       const { id, number } = syncHead(topic);
       return this.#owner.audience.unsynced(id, number);
     }
-    this.#limit.joined();
     this.#sync(topic);
   }
 
@@ -108,7 +100,6 @@ export class PublisherPort implements SocketEvents {
     const { audience } = this.#owner;
     const prefix = topic.toString("latin1");
     if (!subscribed) return audience.unsubscribed(prefix);
-    this.#limit.joined();
     audience.subscribed(prefix);
   }
 
@@ -137,7 +128,7 @@ export class PublisherPort implements SocketEvents {
       count++;
       const more = owner.audience.synced(sync);
       if (more > 0) owner.lost(more, sync.id);
-      for (const frames of answerFrames(owner.answers, sync)) this.send(frames, bytesOf(frames));
+      for (const frames of answerFrames(owner.answers, sync)) this.send(frames);
       if (performance.now() > endMs) break;
     }
     this.#syncs.splice(0, count);
@@ -150,12 +141,6 @@ export class PublisherPort implements SocketEvents {
       () => `${this.address}: a message ${escapeBytes(frame)} was dropped because it ${problem}`,
     );
   }
-}
-
-function bytesOf(frames: readonly Uint8Array[]): number {
-  let bytes = 0;
-  for (const frame of frames) bytes += frame.length;
-  return bytes;
 }
 
 /** A message that cannot be sent to anybody is what publishing risks. */

@@ -58,7 +58,7 @@ export class EventPublisher extends Lifecycle {
   readonly #tables = new Map<string, TopicTable>();
   readonly #kept: KeptEvents;
   readonly #beats: Beats;
-  readonly #outgoing = new OutgoingEvents((frames, bodies, bytes) => this.#send(frames, bodies, bytes));
+  readonly #outgoing = new OutgoingEvents((frames, bodies) => this.#send(frames, bodies));
   readonly #ports: readonly PublisherPort[];
   #starts = 0;
   #published = 0;
@@ -174,7 +174,7 @@ export class EventPublisher extends Lifecycle {
   }
 
   #port(parsed: ParsedAddress, attach: "bind" | "connect"): PublisherPort {
-    const { maxQueuedMessages = 10_000, maxQueuedBytes = 16 * 2 ** 20 } = this.#options;
+    const { maxQueuedMessages = 10_000 } = this.#options;
     const own = {
       // Without it each topic is told once for all connections, so that nobody is seen to go.
       verbosity: "allSubsUnsubs",
@@ -203,7 +203,7 @@ export class EventPublisher extends Lifecycle {
       lost: (events: number, id: string) => this.#lost(events, id),
       trouble: (kind: string, describe: () => string) => this.#trouble(kind, describe),
     };
-    return new PublisherPort(owner, plan, { maxQueuedMessages, maxQueuedBytes });
+    return new PublisherPort(owner, plan);
   }
 
   #table({ path, prefix }: TopicTemplate): TopicTable {
@@ -247,16 +247,16 @@ export class EventPublisher extends Lifecycle {
     if (this.state === "created") this.opened().catch((error: unknown) => this.#trouble("open", () => String(error)));
   }
 
-  #send(frames: Uint8Array[], bodies: number, bytes: number): void {
+  #send(frames: Uint8Array[], bodies: number): void {
     let sent = false;
-    for (const port of this.#ports) sent = port.send(frames, bytes) || sent;
+    for (const port of this.#ports) sent = port.send(frames) || sent;
     if (!sent || this.#audience.subscriptions === 0) this.#counts.add("unheard", bodies);
   }
 
   #beat(state: TopicState): void {
     this.#outgoing.flush();
     const header = state.header(state.next);
-    for (const port of this.#ports) port.send([state.frame, header], state.frame.length + header.length);
+    for (const port of this.#ports) port.send([state.frame, header]);
   }
 
   #lost(events: number, id: string): void {

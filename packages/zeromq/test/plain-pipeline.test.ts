@@ -81,7 +81,7 @@ withMessages("what a killed worker had is lost, and the others go on", async () 
   expect(results.filter((result) => result.id < count).length).toBeLessThan(count);
 });
 
-/** Small jobs that a worker has that takes none, of 2,000, while another one does all others. */
+/** Small jobs that a worker has that takes none, of 400, while another one does all others. */
 async function hoarded(options: PushPullOptions): Promise<number> {
   const { results, sink, ventilator, jobs } = await ends(options);
   const hoarder = raw(new Pull({ receiveHighWaterMark: 1 }));
@@ -94,7 +94,7 @@ async function hoarded(options: PushPullOptions): Promise<number> {
   );
   await worker.open({ address: ventilator.address, attach: "connect" });
   const pixels = new Uint8Array(1_000);
-  const count = 2_000;
+  const count = 400;
   for (const id of range(count)) await jobs.resize({ id, pixels }, { waitForReady: true });
   // The last ones may be hoarded, too.
   let sent = count;
@@ -113,8 +113,9 @@ async function hoarded(options: PushPullOptions): Promise<number> {
 test("a small high-water mark and small buffers limit what one worker hoards", async () => {
   const hoard = await hoarded({ highWaterMark: 1, bufferBytes: 16_384 });
   expect(hoard).toBeGreaterThan(0);
-  expect(hoard).toBeLessThan(400);
-});
+  // Half of all where nothing limits it.
+  expect(hoard).toBeLessThan(150);
+}, 60_000);
 
 test("a typed worker between bare sockets", async () => {
   const [push, pull] = [raw(new Push()), raw(new Pull())];

@@ -90,8 +90,13 @@ const reasons: Readonly<Record<string, string>> = {
   ENOENT: "its directory does not exist; make it first",
 };
 
+/** Hosts that need not be looked up. */
+const numericHost = /^(?:tcp|ws):\/\/(?:\d+(?:\.\d+){3}|\[.*\]|\*):/;
+
 /** An error that names the address, why it cannot be bound, and what to do. */
-export function bindError(address: string, code: string, cause?: unknown): Error {
+export function bindError(address: string, given: string, cause?: unknown): Error {
+  // The binding asks for the code on another thread, which now and then knows no better than that it failed.
+  const code = given === "EAGAIN" && numericHost.test(address) ? "EADDRINUSE" : given;
   const reason = reasons[code] ?? "the system refused it";
   const error = new Error(`cannot bind ${address}: ${reason} (${code})`, cause === undefined ? undefined : { cause });
   return Object.assign(error, { code });

@@ -8,7 +8,7 @@ import { BatchWriter } from "./batch-writer.ts";
 import { RecordType, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
 import type { BatchReader } from "./records.ts";
 import type { RpcError } from "./rpc-error.ts";
-import { SessionScope, sessionId } from "./session-context.ts";
+import { SessionScope, peerOf, sessionId } from "./session-context.ts";
 import type { SessionSettings } from "./session.ts";
 import type { Link } from "./transport.ts";
 
@@ -151,8 +151,7 @@ export class ClientSession extends CallingSession {
   /** The calls of the server; most never make any. */
   #answering(): IncomingCalls {
     if (this.#incoming) return this.#incoming;
-    const { remoteAddress } = this.link;
-    this.#scope = new SessionScope(sessionId(), { address: remoteAddress }, () => {
+    this.#scope = new SessionScope(sessionId(), peerOf(this.link), () => {
       throw new TypeError("the server is called by the channel's own clients, not back over the session of a callback");
     });
     return (this.#incoming = new IncomingCalls(this, this.#scope, "even", this.#owner.callbacks));

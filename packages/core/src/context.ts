@@ -29,12 +29,21 @@ export class ContextItems {
   }
 }
 
+/** Who a peer proved to be: by its key, or by credentials that the host has checked. */
+export interface Principal {
+  readonly name: string;
+  /** What it may act as, by the names that contracts use in `requires`. */
+  readonly roles: readonly string[];
+}
+
 /** The other end of a call. */
 export interface Peer {
   /** As far as the transport can tell; for people and logs, never an identity. */
   readonly address: string;
-  /** Who the peer proved to be; undefined without authentication. */
+  /** Name of who the peer proved to be; undefined without authentication. Nothing that the peer merely says sets it. */
   readonly principal?: string | undefined;
+  /** Roles of the principal; none without authentication. */
+  readonly roles?: readonly string[] | undefined;
 }
 
 /** One connection's conversation, as handlers see it: it lasts from the peer's greeting until the connection is gone. */

@@ -20,7 +20,7 @@ export { full } from "./full.ts";
 export type { FullReply } from "./full.ts";
 export { currentContext, detached } from "./ambient.ts";
 export { ContextItems, ContextKey } from "./context.ts";
-export type { OperationContext, Peer, SessionContext } from "./context.ts";
+export type { OperationContext, Peer, Principal, SessionContext } from "./context.ts";
 export type { CallOptions } from "./call-options.ts";
 export { PushStream } from "./push-stream.ts";
 export type { RequestStream, ResponseStream, StreamReader } from "./stream.ts";

@@ -8,7 +8,7 @@ import { RecordType, WireError, recordHeaderBytes, wireVersion } from "./records
 import type { BatchReader } from "./records.ts";
 import { quoted } from "./refusals.ts";
 import type { RpcError } from "./rpc-error.ts";
-import { SessionScope, sessionId } from "./session-context.ts";
+import { SessionScope, peerOf, sessionId } from "./session-context.ts";
 import { ServingSession } from "./serving-session.ts";
 import type { GreetingOwner } from "./serving-session.ts";
 import type { SessionSettings } from "./session.ts";
@@ -113,7 +113,7 @@ export class ServerSession extends ServingSession {
   }
 
   #begin(): void {
-    this.#scope = new SessionScope(sessionId(), { address: this.link.remoteAddress }, (contract, scope) =>
+    this.#scope = new SessionScope(sessionId(), peerOf(this.link), (contract, scope) =>
       this.#clientOf(contract, scope),
     );
     this.#incoming = new IncomingCalls(this, this.#scope, "odd", this.#owner);

@@ -12,6 +12,7 @@ import { RpcError } from "./rpc-error.ts";
 import { unimplemented } from "./refusals.ts";
 import { ServerSession, readyBatch } from "./server-session.ts";
 import type { ServerSessionOwner } from "./server-session.ts";
+import { peerOf } from "./session-context.ts";
 import type { SessionCount } from "./session-count.ts";
 import type { SessionSettings } from "./session.ts";
 import { Status } from "./status.ts";
@@ -137,7 +138,7 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     const head = {
       operation,
       session: undefined,
-      peer: { address: request.remoteAddress },
+      peer: peerOf(request),
       metadata: request.metadata,
       deadlineMs,
       oneWay,

@@ -1,5 +1,5 @@
 import { ContextItems } from "./context.ts";
-import type { Peer, SessionContext } from "./context.ts";
+import type { Peer, Principal, SessionContext } from "./context.ts";
 import type { Contract } from "./contract.ts";
 import { HandlerSignal } from "./handler-signal.ts";
 import { RpcError } from "./rpc-error.ts";
@@ -9,6 +9,12 @@ import { Status } from "./status.ts";
 export function sessionId(): string {
   const bytes = globalThis.crypto.getRandomValues(new Uint8Array(8));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The other end of a link or plain request, as handlers see it. */
+export function peerOf(source: { readonly remoteAddress: string; readonly principal?: Principal | undefined }): Peer {
+  const { remoteAddress: address, principal } = source;
+  return principal ? { address, principal: principal.name, roles: principal.roles } : { address };
 }
 
 /** What a handler knows of the session that its call came over; what the session does not use is never made. */

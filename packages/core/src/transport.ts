@@ -1,4 +1,5 @@
 import type { RpcError } from "./rpc-error.ts";
+import type { Principal } from "./context.ts";
 import type { Metadata } from "./metadata.ts";
 
 /**
@@ -11,6 +12,8 @@ import type { Metadata } from "./metadata.ts";
 export interface Link {
   /** Where the peer is, as far as the transport can tell; for people and logs, never an identity. */
   readonly remoteAddress: string;
+  /** Who the peer has proved to be, before the link was announced; undefined if the transport knows no proofs. */
+  readonly principal?: Principal | undefined;
   /**
    * Hands one message to the transport. False: the link is known to be over and nothing was sent. Never throws, never
    * waits; a transport that learns only later that the message could not be sent ends the link with `lost`. The frames
@@ -47,6 +50,8 @@ export interface PlainRequest {
   readonly timeoutMs: number;
   readonly metadata: Metadata | undefined;
   readonly remoteAddress: string;
+  /** Who the caller is, where the endpoint itself says so; undefined otherwise. */
+  readonly principal?: Principal | undefined;
   /**
    * Told at most once, if it turns out before the answer that the caller is gone and waits for none. `reason` is for
    * people. A transport that cannot know never tells.

@@ -22,6 +22,12 @@ export type {
   EventSubscriberOptions,
   ReplayOptions,
 } from "./events/event-options.ts";
+export { loadKeyPair, loadPublicKey, makeKeyPair } from "./curve/keys.ts";
+export type { CurveKeyPair, KeyFile, KeyVariable, PublicKeySource, SecretKeySource } from "./curve/keys.ts";
+export { saveKeyPair } from "./curve/save-keys.ts";
+export type { SaveKeyPairOptions } from "./curve/save-keys.ts";
+export type { Allow, AllowFunction, AllowedKey, KeyHolder } from "./curve/allow-list.ts";
+export type { PrincipalInit } from "./curve/principal.ts";
 
 // For authors of extensions.
 export { schemes as zeromqSchemes } from "./address.ts";

@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from "commander";
 import type { CallFlags } from "./call-settings.ts";
 import { addDevice } from "./device.ts";
 import type { GenerateFlags } from "./generate.ts";
+import { addKeygen } from "./keygen-command.ts";
 import { processTerminal } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
 import { ExitStatus } from "./usage-error.ts";
@@ -43,7 +44,9 @@ export async function main(args: readonly string[], terminal: Terminal = process
 
 function programFor(terminal: Terminal, done: (status: number) => void): Command {
   const program = new Command("zerobind")
-    .description("Typed RPC for Node.js over ZeroMQ: generates code from .proto files, calls services, runs devices.")
+    .description(
+      "Typed RPC for Node.js over ZeroMQ: generates code from .proto files, calls services, runs devices, makes keys.",
+    )
     .version(versionOf(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
@@ -56,6 +59,7 @@ function programFor(terminal: Terminal, done: (status: number) => void): Command
   addGenerate(program, terminal, done);
   addCall(program, terminal, done);
   addDevice(program, terminal, done);
+  addKeygen(program, terminal, done);
   return program;
 }
 

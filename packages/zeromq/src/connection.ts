@@ -1,5 +1,5 @@
 import { authBatch, nativeMark, readAuth } from "@zerobind/core";
-import type { AttachOptions, Link, LinkReceiver } from "@zerobind/core";
+import type { AttachOptions, Link, LinkReceiver, Principal } from "@zerobind/core";
 import type { ParsedAddress } from "./address.ts";
 import type { CurveClient } from "./curve/client-curve.ts";
 import { challengeBytes } from "./curve/proof.ts";
@@ -71,6 +71,12 @@ export class Connection implements Attempt, Link, SocketEvents {
 
   get remoteAddress(): string {
     return this.#target.endpoint;
+  }
+
+  /** CURVE has shown that the other end has the secret key for the public one that this end was given. */
+  get principal(): Principal | undefined {
+    const key = this.#client?.serverKeyAt(this.#target.address);
+    return key === undefined ? undefined : { name: key, roles: [] };
   }
 
   get linkedMs(): number {

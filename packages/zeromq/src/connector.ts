@@ -2,6 +2,8 @@ import type { AttachOptions, Attachment, AttachmentListener } from "@zerobind/co
 import type { ParsedAddress } from "./address.ts";
 import { Connection } from "./connection.ts";
 import type { Attempt, ConnectionOwner } from "./connection.ts";
+import { mechanismAt } from "./curve/mechanism-probe.ts";
+import { cutText } from "./handshake.ts";
 import type { Refusal } from "./handshake.ts";
 import type { ZeromqSettings } from "./options.ts";
 import { Troubles } from "./trouble.ts";
@@ -88,13 +90,22 @@ class Connector implements Attachment {
   }
 
   #trouble(kind: string, describe: () => string, refusal: Refusal = "no"): void {
+    if (refusal === "sure") return this.#refused(describe());
+    this.#troubles.report(kind, describe);
     this.#suspicions = refusal === "likely" ? this.#suspicions + 1 : 0;
-    if (refusal !== "sure" && this.#suspicions < 2) {
-      this.#refusals = 0;
-      return this.#troubles.report(kind, describe);
-    }
+    if (this.#suspicions === 0) this.#refusals = 0;
+    else if (this.#suspicions > 1) void this.#findOut();
+  }
+
+  #refused(problem: string): void {
     this.#refusals += 1;
-    this.#listener.trouble(`${this.address}: ${describe()}`, true);
+    this.#listener.trouble(`${this.address}: ${problem}`, true);
+  }
+
+  /** The other end hangs up again and again, without a word why. */
+  async #findOut(): Promise<void> {
+    const why = cutText(await mechanismAt(this.#target), this.#settings.curve.client);
+    if (why !== undefined && this.#suspicions > 0 && !this.#closing) this.#refused(why);
   }
 
   close(lingerMs: number): Promise<void> {

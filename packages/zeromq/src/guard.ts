@@ -108,7 +108,9 @@ const numericHost = /^(?:tcp|ws):\/\/(?:\d+(?:\.\d+){3}|\[.*\]|\*):/;
 export function bindError(address: string, given: string, cause?: unknown): Error {
   // The binding asks for the code on another thread, which now and then knows no better than that it failed.
   const code = given === "EAGAIN" && numericHost.test(address) ? "EADDRINUSE" : given;
-  const reason = reasons[code] ?? "the system refused it";
-  const error = new Error(`cannot bind ${address}: ${reason} (${code})`, cause === undefined ? undefined : { cause });
+  // What has no code comes from here, and says what there is to say.
+  const told = code === "unknown" ? (cause as { message?: string } | undefined)?.message : undefined;
+  const reason = told ?? `${reasons[code] ?? "the system refused it"} (${code})`;
+  const error = new Error(`cannot bind ${address}: ${reason}`, cause === undefined ? undefined : { cause });
   return Object.assign(error, { code });
 }

@@ -1,4 +1,5 @@
 import type { CurveClient } from "./curve/client-curve.ts";
+import type { Mechanism } from "./curve/mechanism-probe.ts";
 
 /** Whether a failure is one that would come again; what is merely likely may also be an end that just goes away. */
 export type Refusal = "no" | "likely" | "sure";
@@ -12,18 +13,23 @@ export function handshakeFailure(
   const isMismatch = code === "ERR_ZMTP_MECHANISM_MISMATCH";
   if (type === "handshake:error:auth") return { describe: () => refusedText(code, client), refusal: "sure" };
   if (isMismatch) return { describe: () => mismatchText(client), refusal: "sure" };
-  const isCut = client !== undefined && type === "handshake:error:other" && code !== "EAGAIN";
-  if (isCut || code === "ERR_ZMTP_CRYPTOGRAPHIC")
-    return {
-      describe: () =>
-        `the other end hung up in the middle of the handshake (${code}), as one does whose key is not the serverKey ` +
-        "that this end has; compare it with the public key of the server",
-      refusal: "likely",
-    };
+  const isCut = type === "handshake:error:other" && code !== "EAGAIN";
   return {
-    describe: () => `the other end does not speak ZeroMQ as this one does (${code}); trying again`,
-    refusal: "no",
+    describe: () =>
+      isCut
+        ? `the other end hung up in the middle of the handshake (${code}); trying again`
+        : `the other end does not speak ZeroMQ as this one does (${code}); trying again`,
+    refusal: isCut || code === "ERR_ZMTP_CRYPTOGRAPHIC" ? "likely" : "no",
   };
+}
+
+/** The same for an end that hangs up again and again, now that it is known what it wants; undefined if it should not. */
+export function cutText(wanted: Mechanism | undefined, client: CurveClient | undefined): string | undefined {
+  if (wanted === undefined || wanted === "PLAIN") return undefined;
+  if ((wanted === "CURVE") !== (client !== undefined)) return mismatchText(client);
+  return (
+    client && "the other end hangs up, as one does whose key is not the serverKey that this end has; compare the two"
+  );
 }
 
 function refusedText(code: string, client: CurveClient | undefined): string {
@@ -46,7 +52,8 @@ export function isFinal(type: string, code: string): boolean {
 /** Why somebody who came to an end that is bound did not get in. */
 export function turnedAway(type: string, code: string, isEncrypted: boolean): string {
   if (type === "handshake:error:auth") return `a peer was not let in, since its key is not allowed (${code})`;
-  if (code === "ERR_ZMTP_MECHANISM_MISMATCH" && isEncrypted) return "a peer was not let in, since it does not use CURVE";
+  if (code === "ERR_ZMTP_MECHANISM_MISMATCH" && isEncrypted)
+    return "a peer was not let in, since it does not use CURVE";
   if (code === "ERR_ZMTP_CRYPTOGRAPHIC") return "a peer was not let in: it takes this end for one with another key";
   return `a peer that connected does not speak ZeroMQ as this end does (${code})`;
 }

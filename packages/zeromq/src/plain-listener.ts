@@ -121,7 +121,12 @@ class WorkerListener implements Attachment, CurveUser {
     const worker = new Worker(socket, {
       connect: (endpoint) =>
         new PlainConnection(
-          { endpoint, ipv6: false, remoteAddress: peer, curveOptions: this.#settings.curve.server?.socketOptions ?? {} },
+          {
+            endpoint,
+            ipv6: false,
+            remoteAddress: peer,
+            curveOptions: this.#settings.curve.server?.socketOptions ?? {},
+          },
           this.#settings,
           this.#gateway,
           this.#maxFrameBytes,

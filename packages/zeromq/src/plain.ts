@@ -78,12 +78,7 @@ export class PlainExchange implements PlainRequest {
     this.#tellGone?.(reason);
   };
 
-  constructor(
-    call: PlainCall,
-    remoteAddress: string,
-    send: (frames: Uint8Array[]) => boolean,
-    principal?: Principal,
-  ) {
+  constructor(call: PlainCall, remoteAddress: string, send: (frames: Uint8Array[]) => boolean, principal?: Principal) {
     this.principal = principal;
     this.path = call.path;
     this.body = call.body;

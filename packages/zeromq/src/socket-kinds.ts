@@ -77,9 +77,15 @@ export function makeSocket(kind: SocketKind, settings: SocketSettings): { socket
   const options = { ...directions[kind], ...commonOptions(settings), ...ownOptions(kind, settings), ...settings.own };
   const socket = new kinds[kind](options);
   if (kind === "sub") setSubscriptionQueue(socket);
-  if (kind === "router" && settings.own?.["curveServer"] === true && !(settings.draftOptions && setArrivalNotice(socket))) {
+  if (
+    kind === "router" &&
+    settings.own?.["curveServer"] === true &&
+    !(settings.draftOptions && setArrivalNotice(socket))
+  ) {
     socket.close();
-    throw new TypeError("CURVE needs the draft options of libzmq, to tell connections apart: leave draftOptions as it is");
+    throw new TypeError(
+      "CURVE needs the draft options of libzmq, to tell connections apart: leave draftOptions as it is",
+    );
   }
   if (!settings.draftOptions) return { socket, noticed: false };
   const { lossNotice } = settings;

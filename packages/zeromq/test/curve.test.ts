@@ -36,11 +36,14 @@ test.each(transports)("%s: a key that is not allowed is refused, and others go o
   expect(host.calls.map(({ text }) => text)).toEqual(["before", "after"]);
 });
 
-test.each(transports)("%s: a client that takes the server for another does not speak with it", async (_name, address) => {
-  const host = await secureHost({}, {}, address);
-  const { client } = clientOf({ ...host, serverKeys: makeKeyPair() }, host.alice);
-  expect((await refused(host, client)).message).toContain("serverKey");
-});
+test.each(transports)(
+  "%s: a client that takes the server for another does not speak with it",
+  async (_name, address) => {
+    const host = await secureHost({}, {}, address);
+    const { client } = clientOf({ ...host, serverKeys: makeKeyPair() }, host.alice);
+    expect((await refused(host, client)).message).toContain("serverKey");
+  },
+);
 
 test.each(transports)("%s: a client without keys is told that it needs some", async (_name, address) => {
   const host = await secureHost({}, {}, address);
@@ -53,7 +56,10 @@ test("a client with keys does not speak with a server that has none", async () =
   await host.serve(Behavior, partial(Behavior, { echo: ({ text }) => ({ text }) })).open("tcp://127.0.0.1:*");
   const { client } = clientOf({ address: host.address, serverKeys: makeKeyPair() }, makeKeyPair());
   const error = await failure(client.echo({ text: "secret" }));
-  expect([error.code, error.message]).toEqual([Status.UNAUTHENTICATED, expect.stringContaining("nothing would be encrypted")]);
+  expect([error.code, error.message]).toEqual([
+    Status.UNAUTHENTICATED,
+    expect.stringContaining("nothing would be encrypted"),
+  ]);
 });
 
 test("a client that is refused asks again more and more rarely", async () => {
@@ -128,13 +134,16 @@ const undecided: [string, () => never | Promise<never>][] = [
   ["gives something else", () => Promise.resolve(true as never)],
 ];
 
-test.each(undecided)("an allow function that %s lets nobody in, and says why at the server only", async (_name, allow) => {
-  const host = await secureHost({ allow, allowTimeoutMs: 200 });
-  const error = await refused(host, clientOf(host, host.alice).client);
-  expect(error.message).toContain("could not decide");
-  expect(error.message).not.toContain("database");
-  expect(host.troubles.join()).toMatch(/could not be decided|was not decided within 200 ms/);
-});
+test.each(undecided)(
+  "an allow function that %s lets nobody in, and says why at the server only",
+  async (_name, allow) => {
+    const host = await secureHost({ allow, allowTimeoutMs: 200 });
+    const error = await refused(host, clientOf(host, host.alice).client);
+    expect(error.message).toContain("could not decide");
+    expect(error.message).not.toContain("database");
+    expect(host.troubles.join()).toMatch(/could not be decided|was not decided within 200 ms/);
+  },
+);
 
 test("an allow function says who a key belongs to, and may take its time", async () => {
   const allow = async (key: string): Promise<{ name: string; roles: string[] }> => {
@@ -151,7 +160,10 @@ test("a revoked key ends its session in the middle of its calls, and nobody else
   const bob = makeKeyPair();
   const [serverKeys, alice] = [makeKeyPair(), makeKeyPair()];
   const host = await secureHost({ secretKey: serverKeys, allow: [alice.publicKey, bob.publicKey] });
-  const clients = { alice: clientOf({ ...host, serverKeys }, alice).client, bob: clientOf({ ...host, serverKeys }, bob).client };
+  const clients = {
+    alice: clientOf({ ...host, serverKeys }, alice).client,
+    bob: clientOf({ ...host, serverKeys }, bob).client,
+  };
   const failures = { alice: [] as unknown[], bob: [] as { code: number }[] };
   let isOver = false;
   const load = (["alice", "bob"] as const).map(async (who) => {
@@ -186,7 +198,11 @@ test("without a ZAP handler nobody gets in, and those that are in stay", async (
   const router = raw(new Router({ ...curve.socketOptions, handshakeInterval: 500 }));
   await router.bind("tcp://127.0.0.1:*");
   const dealerOf = (): Dealer => {
-    const keys = { curveServerKey: serverKeys.publicKey, curvePublicKey: alice.publicKey, curveSecretKey: alice.secretKey };
+    const keys = {
+      curveServerKey: serverKeys.publicKey,
+      curvePublicKey: alice.publicKey,
+      curveSecretKey: alice.secretKey,
+    };
     const dealer = raw(new Dealer(keys));
     dealer.connect(router.lastEndpoint!);
     return dealer;
@@ -220,9 +236,11 @@ const answers: [string, string, number][] = [
   ["nothing", "undefined", Status.UNAVAILABLE],
 ];
 
-test.each(answers)("a client learns what comes of a server whose ZAP handler answers %s", async (name, answer, code) => {
-  const serverKeys = makeKeyPair();
-  const child = runChild(`
+test.each(answers)(
+  "a client learns what comes of a server whose ZAP handler answers %s",
+  async (name, answer, code) => {
+    const serverKeys = makeKeyPair();
+    const child = runChild(`
     import { Router } from "zeromq";
     const zap = new Router();
     await zap.bind("inproc://zeromq.zap.01");
@@ -236,16 +254,19 @@ test.each(answers)("a client learns what comes of a server whose ZAP handler ans
       await ${answer};
     }
   `);
-  const address = String(((await once(child.stdout!, "data")) as unknown[])[0]).trim();
-  const output = outcome(child);
-  const { channel, client } = clientOf({ address, serverKeys }, makeKeyPair());
-  const error = await failure(client.echo({ text: "secret" }, { timeoutMs: 8_000 }).catch((reason: unknown) => Promise.reject(reason)));
-  expect([Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED, Status.UNAUTHENTICATED]).toContain(error.code);
-  if (code === Status.UNAUTHENTICATED) expect(error.code).toBe(code);
-  await channel.close();
-  child.kill("SIGKILL");
-  expect((await output).output).toBe(name === "200" ? "got something\n" : "");
-});
+    const address = String(((await once(child.stdout!, "data")) as unknown[])[0]).trim();
+    const output = outcome(child);
+    const { channel, client } = clientOf({ address, serverKeys }, makeKeyPair());
+    const error = await failure(
+      client.echo({ text: "secret" }, { timeoutMs: 8_000 }).catch((reason: unknown) => Promise.reject(reason)),
+    );
+    expect([Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED, Status.UNAUTHENTICATED]).toContain(error.code);
+    if (code === Status.UNAUTHENTICATED) expect(error.code).toBe(code);
+    await channel.close();
+    child.kill("SIGKILL");
+    expect((await output).output).toBe(name === "200" ? "got something\n" : "");
+  },
+);
 
 test("either end may be the one that binds: a host that connects is let in by its key", async () => {
   const [serverKeys, workerKeys] = [makeKeyPair(), makeKeyPair()];

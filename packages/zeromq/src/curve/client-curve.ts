@@ -60,7 +60,9 @@ export class CurveClient implements ClientCurve {
     if (typeof keys === "string") return keys;
     const key = keys.get(address);
     if (key !== undefined) return key;
-    throw new TypeError(`curveClient() has no serverKey for ${address}; it has some for ${[...keys.keys()].join(", ")}`);
+    throw new TypeError(
+      `curveClient() has no serverKey for ${address}; it has some for ${[...keys.keys()].join(", ")}`,
+    );
   }
 
   /** Options for a socket that connects to an address. */
@@ -79,5 +81,7 @@ function serverKeysOf(given: CurveClientOptions["serverKey"]): ReadonlyMap<strin
   const what = "option serverKey of curveClient()";
   const isMap = typeof given === "object" && given !== null && Object.keys(given).some((name) => name.includes("://"));
   if (!isMap) return readPublicKey(given as PublicKeySource, what);
-  return new Map(Object.entries(given).map(([address, key]) => [address, readPublicKey(key, `${what} for ${address}`)]));
+  return new Map(
+    Object.entries(given).map(([address, key]) => [address, readPublicKey(key, `${what} for ${address}`)]),
+  );
 }

@@ -120,6 +120,9 @@ export class Doorkeeper {
   }
 
   #drop({ envelope }: Sender, problem: string): void {
-    this.#owner.trouble("stranger", () => `a message of ${this.#owner.peerName(envelope)} was dropped, since it ${problem}`);
+    this.#owner.trouble(
+      "stranger",
+      () => `a message of ${this.#owner.peerName(envelope)} was dropped, since it ${problem}`,
+    );
   }
 }

@@ -22,7 +22,11 @@ export function answerTo(challenge: Uint8Array, client: CurveKeyPair, serverKey:
 }
 
 /** The key that an answer proves; undefined if it proves none. */
-export function provenKey({ publicKey, proof }: LinkAuth, challenge: Uint8Array, own: CurveKeyPair): string | undefined {
+export function provenKey(
+  { publicKey, proof }: LinkAuth,
+  challenge: Uint8Array,
+  own: CurveKeyPair,
+): string | undefined {
   if (publicKey.byteLength !== 32 || proof.byteLength !== 32) return undefined;
   const { timingSafeEqual } = process.getBuiltinModule("node:crypto");
   try {

@@ -175,7 +175,9 @@ export class CurveServer implements ServerCurve, ZapDomain {
     this.#leave = undefined;
     this.#allow.close();
     this.#admitted.clear();
-    await (await leave)?.();
+    await (
+      await leave
+    )?.();
   }
 
   #admit(key: string, principal: Principal | undefined): Principal | undefined {

@@ -57,7 +57,13 @@ export class EventSource implements SocketEvents {
   /** `prefixes` is asked for what is subscribed by the time that it is open. */
   async open(prefixes: () => readonly Buffer[]): Promise<void> {
     const { parsed, attach } = this;
-    const plan = { kind: "sub", mode: attach, parsed, settings: this.#settings, maxFrameBytes: this.#maxFrameBytes } as const;
+    const plan = {
+      kind: "sub",
+      mode: attach,
+      parsed,
+      settings: this.#settings,
+      maxFrameBytes: this.#maxFrameBytes,
+    } as const;
     const opened = await openSocket({ ...plan, own: {} }, this);
     this.#opened = opened;
     if (this.#closed) return this.close();

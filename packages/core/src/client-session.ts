@@ -42,6 +42,7 @@ export function helloBatch(settings: SessionSettings, info: string): Uint8Array 
     features: [],
     clientInfo: info,
     maxConcurrentCalls: settings.limits.maxConcurrentCalls,
+    compressions: [...(settings.compression?.names ?? [])],
   };
   Hello.encode(hello, writer);
   writer.recordHeader(start, RecordType.HELLO, 0, writer.position - start - recordHeaderBytes, 0, 0);

@@ -38,6 +38,8 @@ export interface Hello {
   clientInfo: string;
   /** Calls that the server may have open at once when it calls back. */
   maxConcurrentCalls: number;
+  /** Compressions of messages that the caller can undo; a compressed message names one by its place here, from 0. */
+  compressions: string[];
 }
 
 /** The meta of WELCOME, the answer to HELLO. */
@@ -50,11 +52,13 @@ export interface Welcome {
   serverInfo: string;
   /** Calls that the caller may have open at once. */
   maxConcurrentCalls: number;
+  /** As in Hello: those that the server can undo. */
+  compressions: string[];
 }
 
 /** What the sender of this message accepts from its peer. */
 export interface Limits {
-  /** Largest message body, in bytes, after its fragments are joined. */
+  /** Largest message body, in bytes, after its fragments are joined and before it was compressed. */
   maxMessageBytes: number;
   /** Largest sum of the bytes of keys and values of one block of metadata. */
   maxMetadataBytes: number;
@@ -253,6 +257,7 @@ function createBaseHello(): Hello {
     features: [],
     clientInfo: "",
     maxConcurrentCalls: 0,
+    compressions: [],
   };
 }
 
@@ -286,6 +291,9 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
     }
     if (message.maxConcurrentCalls !== 0) {
       writer.uint32(72).uint32(message.maxConcurrentCalls);
+    }
+    for (const v of message.compressions) {
+      writer.uint32(82).string(v!);
     }
     return writer;
   },
@@ -375,6 +383,14 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
             message.maxConcurrentCalls = reader.uint32();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.compressions.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -418,6 +434,9 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
         : isSet(object.max_concurrent_calls)
         ? globalThis.Number(object.max_concurrent_calls)
         : 0,
+      compressions: globalThis.Array.isArray(object?.compressions)
+        ? object.compressions.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -450,6 +469,9 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
     if (message.maxConcurrentCalls !== 0) {
       obj.maxConcurrentCalls = Math.round(message.maxConcurrentCalls);
     }
+    if (message.compressions?.length) {
+      obj.compressions = message.compressions;
+    }
     return obj;
   },
 
@@ -469,6 +491,7 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
     message.features = object.features?.map((e) => e) || [];
     message.clientInfo = object.clientInfo ?? "";
     message.maxConcurrentCalls = object.maxConcurrentCalls ?? 0;
+    message.compressions = object.compressions?.map((e) => e) || [];
     return message;
   },
 };
@@ -481,6 +504,7 @@ function createBaseWelcome(): Welcome {
     features: [],
     serverInfo: "",
     maxConcurrentCalls: 0,
+    compressions: [],
   };
 }
 
@@ -505,6 +529,9 @@ export const Welcome: MessageFns<Welcome, "zerobind.v1.Welcome"> = {
     }
     if (message.maxConcurrentCalls !== 0) {
       writer.uint32(48).uint32(message.maxConcurrentCalls);
+    }
+    for (const v of message.compressions) {
+      writer.uint32(58).string(v!);
     }
     return writer;
   },
@@ -570,6 +597,14 @@ export const Welcome: MessageFns<Welcome, "zerobind.v1.Welcome"> = {
             message.maxConcurrentCalls = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.compressions.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -598,6 +633,9 @@ export const Welcome: MessageFns<Welcome, "zerobind.v1.Welcome"> = {
         : isSet(object.max_concurrent_calls)
         ? globalThis.Number(object.max_concurrent_calls)
         : 0,
+      compressions: globalThis.Array.isArray(object?.compressions)
+        ? object.compressions.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -621,6 +659,9 @@ export const Welcome: MessageFns<Welcome, "zerobind.v1.Welcome"> = {
     if (message.maxConcurrentCalls !== 0) {
       obj.maxConcurrentCalls = Math.round(message.maxConcurrentCalls);
     }
+    if (message.compressions?.length) {
+      obj.compressions = message.compressions;
+    }
     return obj;
   },
 
@@ -637,6 +678,7 @@ export const Welcome: MessageFns<Welcome, "zerobind.v1.Welcome"> = {
     message.features = object.features?.map((e) => e) || [];
     message.serverInfo = object.serverInfo ?? "";
     message.maxConcurrentCalls = object.maxConcurrentCalls ?? 0;
+    message.compressions = object.compressions?.map((e) => e) || [];
     return message;
   },
 };

@@ -107,7 +107,8 @@ export function checkStack(stack: readonly unknown[]): StackParts {
 
 function outOfPlace(index: number, element: { readonly kind: string; readonly name: string } | undefined): TypeError {
   const found = element === undefined ? "nothing" : `${element.kind} element "${element.name}"`;
-  const allowed = element?.kind === "compression" ? "no compression may stand any more" : "only message elements may stand";
+  const allowed =
+    element?.kind === "compression" ? "no compression may stand any more" : "only message elements may stand";
   return new TypeError(
     `position ${index} of the binding has ${found} where ${allowed}: ` +
       "the order is compressions, then message elements, then at most one encoder, then one transport",

@@ -49,22 +49,19 @@ export function gzip(options: CompressionOptions = {}): CompressionElement {
  */
 export function zstd(options: CompressionOptions = {}): CompressionElement {
   checkOptions("zstd option", options, checksUpTo(19));
-  if (typeof (zlib as Partial<typeof zlib>).zstdCompressSync !== "function")
+  const { zstdCompressSync, zstdDecompressSync, constants } = zlib as unknown as Partial<Zstd>;
+  if (!zstdCompressSync || !zstdDecompressSync || !constants)
     throw new Error(`this Node.js, ${process.version}, has no zstd; it came with 22.15 and 23.8. Use gzip()`);
   const { thresholdBytes = defaultThresholdBytes, level = 3 } = options;
-  const { ZSTD_c_compressionLevel, ZSTD_d_windowLogMax } = zlib.constants;
-  const params = { [ZSTD_c_compressionLevel]: level };
-  const limits = { [ZSTD_d_windowLogMax]: maxWindowLog };
+  const params = { [constants.ZSTD_c_compressionLevel]: level };
+  const limits = { [constants.ZSTD_d_windowLogMax]: maxWindowLog };
   return {
     kind: "compression",
     name: "zstd",
     thresholdBytes,
-    compress: (body) => zlib.zstdCompressSync(body, { params, pledgedSrcSize: body.byteLength }),
+    compress: (body) => zstdCompressSync(body, { params, pledgedSrcSize: body.byteLength }),
     decompress: (compressed, bytes) =>
-      whole(
-        zlib.zstdDecompressSync(compressed, { ...inflating(bytes), params: limits }) as unknown as Inflated,
-        compressed,
-      ),
+      whole(zstdDecompressSync(compressed, { ...inflating(bytes), params: limits }), compressed),
   };
 }
 
@@ -74,6 +71,13 @@ function checksUpTo(maxLevel: number): Checks {
     throw new TypeError(`${name} must be a whole number from 1 to ${maxLevel}, not ${kindOf(value)}`);
   };
   return { thresholdBytes: isCount, level: isLevel };
+}
+
+/** The parts of `node:zlib` that some versions have. */
+interface Zstd {
+  zstdCompressSync(body: Uint8Array, options: object): Uint8Array;
+  zstdDecompressSync(body: Uint8Array, options: object): Inflated;
+  readonly constants: { readonly ZSTD_c_compressionLevel: number; readonly ZSTD_d_windowLogMax: number };
 }
 
 /** What the functions of zlib give where `info` is asked for. */

@@ -1,5 +1,5 @@
 import { StrangeCompressionError } from "./compression.ts";
-import type { CompressionElement } from "./compression.ts";
+import type { CompressionElement, PackedMessage } from "./compression.ts";
 import type { AnyMessageType } from "./contract.ts";
 import { Message } from "./message.ts";
 import type { BodyWriter } from "./outgoing.ts";
@@ -55,14 +55,9 @@ export type BindingStack =
 export interface BodyCodec extends BodyWriter {
   /** Reads `length` bytes from the reader's position, all of them, or throws. */
   read(type: AnyMessageType, reader: FrameReader, length: number): unknown;
-  /** The same for a message that came compressed; TooLargeError for one that has more than `maxBytes`. */
-  readCompressed(type: AnyMessageType, reader: FrameReader, length: number, maxBytes: number): SizedMessage;
-}
-
-/** A message that came compressed, and how many bytes it had before. */
-export interface SizedMessage {
-  readonly value: unknown;
-  readonly bytes: number;
+  /** A message that came compressed, to be undone later; TooLargeError for one that has more than `maxBytes`. */
+  packed(reader: FrameReader, length: number, maxBytes: number): PackedMessage;
+  unpack(type: AnyMessageType, packed: PackedMessage): unknown;
 }
 
 /** A checked stack: its parts by kind. */
@@ -133,7 +128,8 @@ export function directCodec(encoder: EncoderElement): BodyCodec {
       if (reader.pos !== end) throw new WireError("the message runs over its end");
       return value;
     },
-    readCompressed: refuseCompressed,
+    packed: refuseCompressed,
+    unpack: refuseCompressed,
   };
 }
 
@@ -151,7 +147,8 @@ function elementCodec(elements: readonly MessageElement[], encoder: EncoderEleme
       reader.pos = pos + length;
       return direct.read(type, new FrameReader(body), body.byteLength);
     },
-    readCompressed: refuseCompressed,
+    packed: refuseCompressed,
+    unpack: refuseCompressed,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { ParentCall } from "./ambient.ts";
 import type { CallOptions } from "./call-options.ts";
+import { kindOf } from "./check.ts";
 import { StrangeCompressionError } from "./compression.ts";
 import { FullError, TooLargeError } from "./outgoing.ts";
 import { RpcError, isRpcError } from "./rpc-error.ts";
@@ -96,6 +97,11 @@ function because(reason: unknown): string {
   const { name, message } = (typeof reason === "object" && reason !== null ? reason : {}) as Partial<Error>;
   // The runtime's own words for "no reason" say nothing that is not said already.
   return typeof message === "string" && message !== "" && name !== "AbortError" ? `: ${message}` : "";
+}
+
+/** What was given as a message of a stream is none. */
+export function noMessage(item: unknown): Error {
+  return new TypeError(`a message must be an object, not ${kindOf(item)}`);
 }
 
 /** A message cannot be sent; `maxBytes` is the peer's limit. */

@@ -1,9 +1,9 @@
 import type { BodyCodec } from "./binding.ts";
-import { notDecoded, notEncoded, tooLarge } from "./call-errors.ts";
+import { noMessage, notDecoded, notEncoded, tooLarge } from "./call-errors.ts";
 import { wishOf } from "./compression.ts";
+import type { PackedMessage } from "./compression.ts";
 import type { AnyMessageType, MessageType } from "./contract.ts";
 import type { Limits } from "./limits.ts";
-import { kindOf } from "./check.ts";
 import { maxFragmented } from "./backlog.ts";
 import { Joiner } from "./joiner.ts";
 import { Metadata, metadataFromEntries } from "./metadata.ts";
@@ -116,6 +116,22 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
       this.failHere(this.encodeError(error));
       return -1;
     }
+  }
+
+  opened(packed: PackedMessage): { value: unknown } | undefined {
+    try {
+      return { value: this.port.codec.unpack(this.inboundType, packed) };
+    } catch (thrown) {
+      this.#failUnread(thrown);
+      return undefined;
+    }
+  }
+
+  /** A whole message that does not belong to a stream, and came compressed. False: the call has failed over it. */
+  protected onPacked(packed: PackedMessage): boolean {
+    const opened = this.opened(packed);
+    if (opened) this.onMessage(opened.value);
+    return opened !== undefined;
   }
 
   /** What goes along with the messages; the caller's half has nothing. */
@@ -249,25 +265,29 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     return true;
   }
 
-  /** Windows count what messages have when they are not compressed, on both ends: that is what is kept of them. */
   #receiveBody(reader: FrameReader, length: number, isCompressed: boolean): boolean {
     const { codec, limits } = this.port;
     let value: unknown;
     let bytes = length;
     try {
-      if (isCompressed)
-        ({ value, bytes } = codec.readCompressed(this.inboundType, reader, length, limits.maxMessageBytes));
-      else value = codec.read(this.inboundType, reader, length);
+      if (isCompressed) {
+        value = codec.packed(reader, length, limits.maxMessageBytes);
+        // Windows count what messages have when they are not compressed, on both ends: that is what is made of them.
+        ({ bytes } = value as PackedMessage);
+      } else value = codec.read(this.inboundType, reader, length);
     } catch (thrown) {
-      this.failHere(notDecoded(this.inboundType.$type, thrown, limits.maxMessageBytes, this.strangeCompression));
+      this.#failUnread(thrown);
       return false;
     }
-    if (!this.inbound) this.onMessage(value);
-    else if (!this.inbound.push(value, bytes)) {
-      this.failHere(new RpcError(Status.INTERNAL, "the peer sent more messages than it was granted"));
-      return false;
-    }
-    return true;
+    if (!this.inbound) return isCompressed ? this.onPacked(value as PackedMessage) : (this.onMessage(value), true);
+    if (this.inbound.push(value, bytes)) return true;
+    this.failHere(new RpcError(Status.INTERNAL, "the peer sent more messages than it was granted"));
+    return false;
+  }
+
+  #failUnread(thrown: unknown): void {
+    const { maxMessageBytes } = this.port.limits;
+    this.failHere(notDecoded(this.inboundType.$type, thrown, maxMessageBytes, this.strangeCompression));
   }
 
   #checkSize(bytes: number): boolean {
@@ -276,8 +296,4 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     this.failHere(tooLarge(this.inboundType.$type, bytes, limit));
     return false;
   }
-}
-
-function noMessage(item: unknown): Error {
-  return new TypeError(`a message must be an object, not ${kindOf(item)}`);
 }

@@ -1,11 +1,12 @@
 import { directCodec, encodeBody, layersOf } from "./binding.ts";
-import type { BodyCodec, BodyLayers, SizedMessage, StackParts } from "./binding.ts";
+import type { BodyCodec, BodyLayers, StackParts } from "./binding.ts";
 import type { BatchWriter } from "./batch-writer.ts";
-import { StrangeCompressionError, Wish, compressedHeadBytes, uncompressedBytes, withHead } from "./compression.ts";
+import { PackedMessage, StrangeCompressionError, Wish } from "./compression.ts";
+import { compressedHeadBytes, uncompressedBytes, withHead } from "./compression.ts";
 import type { CompressionElement } from "./compression.ts";
 import type { AnyMessageType } from "./contract.ts";
 import { TooLargeError } from "./outgoing.ts";
-import { FrameReader, WireError } from "./records.ts";
+import { FrameReader, WireError, copyOf } from "./records.ts";
 
 /** The codec of one session whose binding compresses: what it does to messages that leave is what the peer can undo. */
 export class CompressingCodec implements BodyCodec {
@@ -52,20 +53,24 @@ export class CompressingCodec implements BodyCodec {
     return this.#direct.read(type, new FrameReader(body), body.byteLength);
   }
 
-  readCompressed(type: AnyMessageType, reader: FrameReader, length: number, maxBytes: number): SizedMessage {
-    const { frame, pos } = reader;
+  packed({ frame, pos }: FrameReader, length: number, maxBytes: number): PackedMessage {
     if (length < compressedHeadBytes) throw new WireError("it is compressed, and its head is cut off");
     const payload = frame.subarray(pos, pos + length);
     const element = this.#elements[payload[0]!];
     if (!element) throw new StrangeCompressionError(payload[0], namesOf(this.#elements));
     const bytes = uncompressedBytes(payload);
     if (bytes > maxBytes) throw new TooLargeError(bytes);
-    const inner = payload.subarray(compressedHeadBytes);
-    const body = element.decompress(this.#layers ? this.#layers.inward(inner) : inner, bytes);
+    const compressed = payload.subarray(compressedHeadBytes);
+    // What is a small part of its batch would keep all of that.
+    const isOwn = compressed.byteLength * 2 >= compressed.buffer.byteLength;
+    return new PackedMessage(element, bytes, isOwn ? compressed : copyOf(compressed));
+  }
+
+  unpack(type: AnyMessageType, { element, bytes, compressed }: PackedMessage): unknown {
+    const body = element.decompress(this.#layers ? this.#layers.inward(compressed) : compressed, bytes);
     if (body.byteLength !== bytes)
       throw new WireError(`${element.name} made ${body.byteLength} bytes of it, not the ${bytes} that its sender says`);
-    reader.pos = pos + length;
-    return { value: this.#direct.read(type, new FrameReader(body), bytes), bytes };
+    return this.#direct.read(type, new FrameReader(body), bytes);
   }
 
   #writeLayered(layers: BodyLayers, body: Uint8Array, writer: BatchWriter, flags: number): number {

@@ -38,6 +38,24 @@ export function uncompressedBytes(payload: Uint8Array): number {
   return new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getUint32(1, true);
 }
 
+/**
+ * A message as it came, compressed. It is undone when somebody takes it: what waits takes no more memory than its
+ * sender has sent.
+ */
+export class PackedMessage {
+  readonly element: CompressionElement;
+  /** What it had before, as its sender says. */
+  readonly bytes: number;
+  /** What follows the head. */
+  readonly compressed: Uint8Array;
+
+  constructor(element: CompressionElement, bytes: number, compressed: Uint8Array) {
+    this.element = element;
+    this.bytes = bytes;
+    this.compressed = compressed;
+  }
+}
+
 /** A message came in a compression that this end has not named. */
 export class StrangeCompressionError extends Error {
   /** `known` is what this end has named. */

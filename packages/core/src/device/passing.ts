@@ -18,7 +18,8 @@ const passingCodec: BodyCodec = {
     return 0;
   },
   read: readNothing,
-  readCompressed: readNothing,
+  packed: readNothing,
+  unpack: readNothing,
 };
 
 function readNothing(): never {

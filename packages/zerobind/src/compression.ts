@@ -38,7 +38,7 @@ export function gzip(options: CompressionOptions = {}): CompressionElement {
     thresholdBytes,
     compress: (body) => zlib.gzipSync(body, { level }),
     decompress: (compressed, bytes) =>
-      whole(zlib.gunzipSync(compressed, inflating(bytes)) as unknown as Inflated, compressed),
+      inflated(compressed, bytes, (options) => zlib.gunzipSync(compressed, options) as unknown as Inflated),
   };
 }
 
@@ -61,7 +61,7 @@ export function zstd(options: CompressionOptions = {}): CompressionElement {
     thresholdBytes,
     compress: (body) => zstdCompressSync(body, { params, pledgedSrcSize: body.byteLength }),
     decompress: (compressed, bytes) =>
-      whole(zstdDecompressSync(compressed, { ...inflating(bytes), params: limits }), compressed),
+      inflated(compressed, bytes, (options) => zstdDecompressSync(compressed, { ...options, params: limits })),
   };
 }
 
@@ -86,15 +86,24 @@ interface Inflated {
   readonly engine: { readonly bytesWritten: number };
 }
 
-/** Ends as soon as there is more than the message may have. */
-function inflating(bytes: number): { maxOutputLength: number; chunkSize: number; info: true } {
-  const chunkSize = Math.min(Math.max(bytes + 1, 64), pieceBytes);
-  return { maxOutputLength: Math.max(bytes, 1), chunkSize, info: true };
+/** How much may come out at most, and in which pieces. */
+interface Inflating {
+  readonly maxOutputLength: number;
+  readonly chunkSize: number;
+  readonly info: true;
 }
 
-/** Nothing may stand behind the message; zlib would not mind. */
-function whole({ buffer, engine }: Inflated, compressed: Uint8Array): Uint8Array {
-  const behind = compressed.byteLength - engine.bytesWritten;
-  if (behind > 0) throw new Error(`${behind} bytes stand behind its compressed end`);
-  return buffer;
+/** Undoes a compression; ends as soon as there is more than the message may have, and takes nothing that stands behind it. */
+function inflated(compressed: Uint8Array, bytes: number, inflate: (options: Inflating) => Inflated): Uint8Array {
+  const chunkSize = Math.min(Math.max(bytes + 1, 64), pieceBytes);
+  let result: Inflated;
+  try {
+    result = inflate({ maxOutputLength: Math.max(bytes, 1), chunkSize, info: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ERR_BUFFER_TOO_LARGE") throw error;
+    throw new Error(`it has more than the ${bytes} bytes that it says`, { cause: error });
+  }
+  const behind = compressed.byteLength - result.engine.bytesWritten;
+  if (behind > 0) throw new Error(`${behind} bytes stand behind its end`);
+  return result.buffer;
 }

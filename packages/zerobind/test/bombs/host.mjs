@@ -3,6 +3,7 @@ import * as zlib from "node:zlib";
 import { ServiceHost, binding, gzip, memory, zstd } from "zerobind";
 
 const [name, kind] = process.argv.slice(2);
+const count = 1000;
 const MiB = 1024 * 1024;
 /** Requests are looked at and not taken apart; replies are empty. */
 const type = {
@@ -27,7 +28,7 @@ const handler = {
     if (kind !== "held") return {};
     held += bytes.byteLength;
     mostHeld = Math.max(mostHeld, held);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 200));
     held -= bytes.byteLength;
     return {};
   },
@@ -37,7 +38,12 @@ await host.open("memory://*");
 
 const compress = name === "zstd" ? zlib.zstdCompressSync : zlib.gzipSync;
 /** What it says to have, and what it has. */
-const [said, has] = { honest: [64 * MiB, 64 * MiB], lying: [4 * MiB, 64 * MiB], allowed: [4 * MiB, 4 * MiB], held: [4 * MiB, 4 * MiB] }[kind];
+const [said, has] = {
+  honest: [64 * MiB, 64 * MiB],
+  lying: [4 * MiB, 64 * MiB],
+  allowed: [4 * MiB, 4 * MiB],
+  held: [4 * MiB, 4 * MiB],
+}[kind];
 const packed = compress(Buffer.alloc(has));
 const body = Buffer.concat([Buffer.alloc(5), packed]);
 body.writeUInt32LE(said, 1);
@@ -72,7 +78,7 @@ const receiver = {
       if (view[at + 4] !== 6) continue;
       const code = view.readUInt32LE(at + 12);
       codes[code] = (codes[code] ?? 0) + 1;
-      if (++answered === 1000) tell();
+      if (++answered === count) tell();
     }
   },
   lost: (reason) => console.log("lost", reason),
@@ -87,11 +93,20 @@ const before = process.memoryUsage().rss;
 let most = before;
 const look = () => (most = Math.max(most, process.memoryUsage().rss));
 const started = performance.now();
-for (let index = 0; index < 1000; index++) link.send([batch(tag, 4, 0x89, 2 * index + 1, path, body)]);
+for (let index = 0; index < count; index++) link.send([batch(tag, 4, 0x89, 2 * index + 1, path, body)]);
 const timer = setInterval(look, 5);
 await all;
 look();
 clearInterval(timer);
-console.log(JSON.stringify({ codes, entered, mostHeldMiB: Math.round(mostHeld / MiB), sentMiB: Math.round((1000 * body.length) / MiB), grownMiB: Math.round((most - before) / MiB), ms: Math.round(performance.now() - started) }));
+console.log(
+  JSON.stringify({
+    codes,
+    entered,
+    mostHeldMiB: Math.round(mostHeld / MiB),
+    sentMiB: Math.round((1000 * body.length) / MiB),
+    grownMiB: Math.round((most - before) / MiB),
+    ms: Math.round(performance.now() - started),
+  }),
+);
 await attachment.close(0);
 await host.close();

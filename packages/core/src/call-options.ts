@@ -36,6 +36,11 @@ export interface CallOptions {
    * stream requests, which cannot be sent twice (TypeError).
    */
   readonly retry?: RetryPolicy | false | undefined;
+  /**
+   * Whether requests are compressed, where the binding has a compression that the server knows: `false` never, as where
+   * secrets and text of others stand side by side; `true` also below the threshold. Default: what reaches the threshold.
+   */
+  readonly compress?: boolean | undefined;
   /** Called when the call is sent, with the server that gets it; once more for each further attempt. */
   readonly onPeer?: ((peer: Peer) => void) | undefined;
   /** Called at most once, with the header block of the reply, before the first message; not for attempts that are tried again. */
@@ -69,6 +74,7 @@ export const callChecks: Checks = {
   waitForReady: isBoolean,
   detached: isBoolean,
   retry: checkRetry,
+  compress: isBoolean,
   onPeer: isFunction,
   onHeader: isFunction,
   onTrailer: isFunction,

@@ -62,6 +62,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     this.#parent = given.options?.detached === true ? undefined : parentCall();
     this.deadlineMs = this.#parent ? Math.min(this.#parent.deadlineMs, given.deadlineMs) : given.deadlineMs;
     this.waitsForReady = given.options?.waitForReady === true;
+    this.wishCompressed(given.options?.compress);
     if (!settle) this.openInbound(owner.limits);
   }
 
@@ -160,8 +161,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
 
   /** The server says that no handler saw the call. */
   refused(code: StatusCode, message: string): void {
-    if (this.ended) return;
-    if (code === Status.UNAVAILABLE && !this.#answered && this.#restart()) return;
+    if (this.ended || (code === Status.UNAVAILABLE && !this.#answered && this.#restart())) return;
     this.#endOrRetry(new RpcError(code, `${this.#where()} was refused: ${message}`));
   }
 

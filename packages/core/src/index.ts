@@ -87,13 +87,14 @@ export type { QueueDeviceAddresses, QueueDeviceStatus } from "./device/queue-dev
 export type { DeviceEndpoint, DeviceEndpoints, QueueDeviceOptions } from "./device/device-options.ts";
 export type { WorkerChange } from "./device/call-switch.ts";
 
-// For extension authors: transports, encoders and message elements. Not under semantic versioning yet.
+// For extension authors: transports, encoders, message elements and compressions. Not under semantic versioning yet.
 export { Message } from "./message.ts";
 export type { MessageParts } from "./message.ts";
 export { Lifecycle } from "./lifecycle.ts";
 export { hosting } from "./hosted.ts";
 export type { HostedHandler } from "./hosted.ts";
 export { protobuf } from "./binding.ts";
+export type { CompressionElement } from "./compression.ts";
 export type {
   BindingLike,
   BindingStack,

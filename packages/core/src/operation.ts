@@ -14,8 +14,12 @@ export interface IncomingCall extends OperationContext, WaitingCall {
   stage: "arriving" | "waiting" | "running" | "over";
   /** Its caller wants no answer, and gets none, whatever the contract says here. */
   readonly oneWay: boolean;
-  /** The request message; undefined where requests stream. */
+  /** The request message, to be read after `prepare`; undefined where requests stream. */
   readonly request: unknown;
+  /** What the request takes once it is prepared, if it came compressed; 0 if not. */
+  readonly inflatedBytes: number;
+  /** Undoes the compression of the request. False: there is none in it, and the call has ended. */
+  prepare(): boolean;
   /** The requests, where they stream. */
   readonly requests: Inbound<unknown>;
   readonly ended: boolean;

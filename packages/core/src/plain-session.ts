@@ -28,6 +28,7 @@ export function plainSessionSettings(
     // What the plain profile says that bodies are.
     encoding: protobuf.name,
     elements: [],
+    compression: undefined,
     pingIntervalMs: Infinity,
     pingTimeoutMs: Infinity,
     watchWheel: idleWheel,

@@ -40,7 +40,7 @@ export const Flag = {
   ATTACHED: 0x02,
   /** The payload is a fragment, and the body goes on in the next record of this call that carries MESSAGE. */
   MORE: 0x04,
-  /** The payload was compressed by a message element. */
+  /** The message that the payload is or begins is compressed, with a head that says how. */
   COMPRESSED: 0x08,
   /** The call may be sent again. */
   IDEMPOTENT: 0x10,

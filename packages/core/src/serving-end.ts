@@ -14,7 +14,8 @@ import { ServerSession, readyBatch } from "./server-session.ts";
 import type { ServerSessionOwner } from "./server-session.ts";
 import { peerOf } from "./session-context.ts";
 import type { SessionCount } from "./session-count.ts";
-import type { SessionSettings } from "./session.ts";
+import { maxFrameBytes, sessionParts } from "./session-parts.ts";
+import type { EndSettings, SessionSettings } from "./session.ts";
 import { Status } from "./status.ts";
 import { now } from "./timer-wheel.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
@@ -27,7 +28,7 @@ export interface ServingSettings {
   readonly wheel: TimerWheel;
   readonly epoch: Uint8Array;
   readonly info: string;
-  readonly session: Omit<SessionSettings, "codec" | "encoding" | "elements">;
+  readonly session: EndSettings;
   readonly maxStreamsPerSession: number;
   /** Sessions of all endpoints together. */
   readonly sessions: SessionCount;
@@ -245,19 +246,6 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
 /** The answer to calls that a closing server does not wait for. */
 function closing(path: string): RpcError {
   return new RpcError(Status.UNAVAILABLE, `${path}: the server is closing`);
-}
-
-/** Room around the largest body: for meta, and so that what is somewhat too large is still answered and not cut off. */
-const frameSlackBytes = 1024 * 1024;
-
-/** The parts of the session settings that the binding decides. */
-export function sessionParts(stack: StackParts): Pick<SessionSettings, "codec" | "encoding" | "elements"> {
-  return { codec: bodyCodec(stack), encoding: stack.encoder.name, elements: stack.elements.map(({ name }) => name) };
-}
-
-/** How large frames may be under given limits; those of the plain profile hold a whole message. */
-export function maxFrameBytes({ maxFragmentBytes, maxMessageBytes, maxMetadataBytes }: Limits): number {
-  return Math.max(maxFragmentBytes, maxMessageBytes) + 2 * maxMetadataBytes + frameSlackBytes;
 }
 
 /** Plain requests know no elements, windows or fragments; their port only decodes. */

@@ -1,4 +1,4 @@
-import type { BodyCodec } from "../binding.ts";
+import type { BodyCodec, StackParts } from "../binding.ts";
 import type { BatchWriter } from "../batch-writer.ts";
 import type { AnyMessageType } from "../contract.ts";
 import { DataHeader, EndHeader } from "../gen/zerobind/v1/wire.pb.ts";
@@ -8,14 +8,31 @@ import { rawType } from "../message.ts";
 import type { OutgoingRecord } from "../outgoing.ts";
 import { Flag, WireError, copyOf } from "../records.ts";
 import type { BatchReader } from "../records.ts";
+import { sessionParts } from "../session-parts.ts";
+import type { EndSettings, SessionSettings } from "../session.ts";
 
 /** Bodies pass a device as they are; a large one stays the frame that brought it. */
-export const passingCodec: BodyCodec = {
-  write: (_type: AnyMessageType, body: unknown, writer: BatchWriter) => writer.adopt(body as Uint8Array),
-  read: () => {
-    throw new Error("a device reads no messages");
+const passingCodec: BodyCodec = {
+  write(_type: AnyMessageType, body: unknown, writer: BatchWriter) {
+    writer.adopt(body as Uint8Array);
+    return 0;
   },
+  read: readNothing,
+  packed: readNothing,
+  unpack: readNothing,
 };
+
+function readNothing(): never {
+  throw new Error("a device reads no messages");
+}
+
+/**
+ * The parts of a device's session settings that the binding decides. It names no compressions, whatever the binding
+ * has: the two hops of a message need not have the same, and windows are counted in bytes that it would not know.
+ */
+export function passingParts(stack: StackParts): Omit<SessionSettings, keyof EndSettings> {
+  return { ...sessionParts(stack), codec: passingCodec, compression: undefined };
+}
 
 /** A part of a call that goes on to the other side: its meta and its message are bytes, as they came. */
 export interface Piece {

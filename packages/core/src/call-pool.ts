@@ -14,11 +14,10 @@ import type { ClientSession } from "./client-session.ts";
 import type { Contract } from "./contract.ts";
 import { EndCounters, bindingFor, guarded, sessionTimes } from "./end.ts";
 import type { BindingChoice } from "./end.ts";
-import type { IncomingOwner } from "./incoming-calls.ts";
+import type { IncomingOwner, LooseCall } from "./incoming-calls.ts";
 import type { OperationTable } from "./operation.ts";
 import { toLimits } from "./limits.ts";
 import type { Limits } from "./limits.ts";
-import type { ServerCall } from "./request-context.ts";
 import { Retries } from "./retry.ts";
 import { RpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
@@ -50,7 +49,7 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
   #state: "unused" | "used" | "closing" = "unused";
   #cut = false;
   /** One-way callbacks whose session is over. */
-  readonly #loose = new Set<ServerCall>();
+  readonly #loose = new Set<LooseCall>();
   #changed: (() => void) | undefined;
 
   /** `onFirstCall` is to attach the pool. Throws TypeError for addresses and options that cannot be. */

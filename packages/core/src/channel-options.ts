@@ -1,7 +1,7 @@
 import type { Balance } from "./balance.ts";
 import { areFunctions, isCount, isFunction, isOneOf, isTime } from "./check.ts";
 import type { Checks } from "./check.ts";
-import type { HandlerFailure } from "./dispatcher.ts";
+import type { HandlerFailure } from "./handler-failure.ts";
 import { endChecks } from "./end.ts";
 import type { EndOptions } from "./end.ts";
 import type { Interceptor } from "./interceptor.ts";

@@ -7,7 +7,7 @@ export type { RetryBudget, RetryPolicy } from "./retry.ts";
 export { ServiceHost } from "./host.ts";
 export type { Endpoint, ServiceHostOptions } from "./host.ts";
 export { partial } from "./service-check.ts";
-export type { HandlerFailure } from "./dispatcher.ts";
+export type { HandlerFailure } from "./handler-failure.ts";
 export type { ThrottleOptions } from "./lane.ts";
 export type { HandlerClass, Instancing, MethodServeOptions, Serialize, ServeOptions } from "./serve-options.ts";
 export { RpcError, errorDetail, fault } from "./rpc-error.ts";
@@ -123,7 +123,7 @@ export { EventHeader, EventRequest } from "./gen/zerobind/v1/events.pb.ts";
 export type { EventAnswer, EventItem, EventLoss, EventWish } from "./gen/zerobind/v1/events.pb.ts";
 export { nativeMark } from "./records.ts";
 export { checkContract } from "./contract.ts";
-export { logFailure } from "./dispatcher.ts";
+export { logFailure } from "./handler-failure.ts";
 export {
   checkOptions,
   isBoolean,

@@ -27,7 +27,7 @@ const reportIntervalMs = 5_000;
 export class AccessControl implements GuardParts {
   readonly authenticate: AccessOptions["authenticate"];
   readonly authorize: AccessOptions["authorize"];
-  readonly #onAuthorization: AccessOptions["onAuthorization"];
+  readonly #onAuthorization: ((decision: AuthorizationDecision) => unknown) | undefined;
   readonly #events: AccessEvents;
   readonly #ruled: { readonly operation: Operation; readonly rule: AuthorizationRule | undefined }[] = [];
   #hasRules: boolean;
@@ -87,13 +87,14 @@ export class AccessControl implements GuardParts {
     if (decision.decision === "unauthenticated") this.#events.count("unauthenticated call");
     else if (decision.decision === "denied") this.#events.count("denied call");
     if (!this.#onAuthorization) return;
-    const { path } = decision;
+    const failed = (thrown: unknown): void => {
+      this.failed(thrown, decision.path, "onAuthorization");
+    };
     try {
-      const result: unknown = this.#onAuthorization(decision);
-      if (isPromiseLike(result))
-        result.then(undefined, (thrown: unknown) => this.failed(thrown, path, "onAuthorization"));
+      const result = this.#onAuthorization(decision);
+      if (isPromiseLike(result)) result.then(undefined, failed);
     } catch (thrown) {
-      this.failed(thrown, path, "onAuthorization");
+      failed(thrown);
     }
   }
 

@@ -9,7 +9,7 @@ export function toPrincipal(from: string, given: PrincipalInit): Principal {
   const { name, roles = [] } = typeof given === "string" ? { name: given } : (given ?? {});
   const areRoles = Array.isArray(roles) && roles.every((role) => typeof role === "string" && role !== "");
   if (typeof name === "string" && name !== "" && areRoles)
-    return Object.freeze({ name, roles: Object.freeze([...roles]) });
+    return Object.freeze({ name, roles: Object.freeze([...(roles as readonly string[])]) });
   const wanted = 'the name of a principal, { name, roles: ["…"] }, or undefined for none';
   throw new TypeError(
     `${from} must give ${wanted}, not ${typeof given === "object" ? "another object" : kindOf(given)}`,

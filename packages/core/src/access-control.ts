@@ -78,7 +78,8 @@ export class AccessControl implements GuardParts {
       callback: undefined,
       lane: undefined,
       guard: this.#strangers,
-      refusal: () => unimplemented(path),
+      // Not the whole of a name that a stranger has made up: a session may keep thousands of these.
+      refusal: () => unimplemented(shown),
       run: () => undefined,
     };
   }

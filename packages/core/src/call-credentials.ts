@@ -22,13 +22,13 @@ export interface CredentialsCall {
 export type CallCredentials = MetadataInit | ((call: CredentialsCall) => MetadataInit | Promise<MetadataInit>);
 
 /** A token as text, or where to get one. */
-export type Token = string | ((call: CredentialsCall) => string | Promise<string>);
+export type TokenSource = string | ((call: CredentialsCall) => string | Promise<string>);
 
 /**
  * Credentials of one token: the metadata `authorization: Bearer …`. A function is asked for each attempt of a call, so
  * one that fetches tokens keeps those that are still good. TypeError for what is no token.
  */
-export function bearerToken(token: Token): CallCredentials {
+export function bearerToken(token: TokenSource): CallCredentials {
   if (typeof token !== "function") return bearer(token);
   return (call) => {
     const given = token(call);

@@ -31,7 +31,7 @@ export { currentContext, detached } from "./ambient.ts";
 export { ContextItems, ContextKey } from "./context.ts";
 export type { OperationContext, Peer, Principal, SessionContext } from "./context.ts";
 export { bearerToken } from "./call-credentials.ts";
-export type { CallCredentials, CredentialsCall, Token } from "./call-credentials.ts";
+export type { CallCredentials, CredentialsCall, TokenSource } from "./call-credentials.ts";
 export type { CallOptions } from "./call-options.ts";
 export { PushStream } from "./push-stream.ts";
 export type { RequestStream, ResponseStream, StreamReader } from "./stream.ts";

@@ -247,6 +247,14 @@ export const misfortunes: Readonly<Record<string, Misfortune>> = {
   },
   "cancelled with its parent": (contract) => greetThrough(contract, (controller) => controller.abort()),
 
+  "a stranger": (contract) => greetOnce({ contract, serve: { authorize: "authenticated" } }),
+  "not permitted": (contract) =>
+    greetOnce({ contract, host: { authenticate: () => "ada" }, serve: { authorize: ["admin"] } }),
+  "the token cannot be checked": (contract) =>
+    greetOnce({ contract, host: { authenticate: () => Promise.reject(new Error("jwt malformed")) } }),
+  "no credentials": (contract) =>
+    greetOnce({ contract, channel: { callCredentials: () => Promise.reject(new Error("the vault is sealed")) } }),
+
   "handler threw": (contract) =>
     greetOnce({
       contract,

@@ -37,6 +37,12 @@ const creditType = {
   decode: (reader: { fixed32(): number }) => reader.fixed32(),
 } as unknown as AnyMessageType;
 
+/** The messages that a CREDIT record of a call grants; the bytes are in its aux field. */
+export function grantedMessages(batch: BatchReader): number {
+  if (batch.metaLength !== 4) throw new WireError("a CREDIT record has no count of messages");
+  return batch.meta(creditType as MessageType<number>);
+}
+
 /**
  * What both halves of a call, the caller's and the callee's, have in common: an id, a deadline, messages going out
  * under the peer's credit, and messages coming in, joined from their fragments and decoded as they arrive.
@@ -172,10 +178,14 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
 
   /** The peer grants credit. */
   onCredit(batch: BatchReader): void {
-    if (batch.metaLength !== 4) throw new WireError("a CREDIT record has no count of messages");
+    this.grant(grantedMessages(batch), batch.aux);
+  }
+
+  /** The peer has granted so much more. */
+  grant(messages: number, bytes: number): void {
     // Grants beyond what can be counted would only come from a peer that does not count.
-    this.#sendMessages = Math.min(this.#sendMessages + batch.meta(creditType as MessageType<number>), 0xffffffff);
-    this.#sendBytes = Math.min(this.#sendBytes + batch.aux, 0xffffffff);
+    this.#sendMessages = Math.min(this.#sendMessages + messages, 0xffffffff);
+    this.#sendBytes = Math.min(this.#sendBytes + bytes, 0xffffffff);
     this.wakeSender();
   }
 

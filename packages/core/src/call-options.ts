@@ -1,3 +1,5 @@
+import { areCredentials } from "./call-credentials.ts";
+import type { CallCredentials } from "./call-credentials.ts";
 import { checkOptions, isBoolean, isFunction, isTime, kindOf } from "./check.ts";
 import type { Checks } from "./check.ts";
 import type { ClientMethod } from "./client-method.ts";
@@ -17,6 +19,12 @@ export interface CallOptions {
   readonly deadline?: Date | number | undefined;
   /** Cancels the call on both ends when it aborts; its reason becomes the error's `cause`. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * What its caller says of itself, beside `metadata` and in the place of what that has under the same keys; it wins over
+   * the channel's, so `{}` is for none. A function is asked for each attempt, after the interceptors and without them
+   * seeing it; the time that it takes is the call's, and what it throws ends the call UNAUTHENTICATED, as its `cause`.
+   */
+  readonly callCredentials?: CallCredentials | undefined;
   /** Sent with the request; copied when the call is made. */
   readonly metadata?: MetadataInit | undefined;
   /**
@@ -71,6 +79,7 @@ export const callChecks: Checks = {
     const kinds = 'a Metadata, an object such as { key: "value" }, or pairs';
     throw new TypeError(`${name} must be ${kinds}, not ${kindOf(value)}`);
   },
+  callCredentials: areCredentials,
   waitForReady: isBoolean,
   detached: isBoolean,
   retry: checkRetry,

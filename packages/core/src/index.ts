@@ -7,7 +7,16 @@ export type { RetryBudget, RetryPolicy } from "./retry.ts";
 export { ServiceHost } from "./host.ts";
 export type { Endpoint, ServiceHostOptions } from "./host.ts";
 export { partial } from "./service-check.ts";
-export type { HandlerFailure } from "./dispatcher.ts";
+export type { HandlerFailure } from "./handler-failure.ts";
+export type {
+  Authenticate,
+  AuthenticationAttempt,
+  Authorize,
+  AuthorizationCall,
+  AuthorizationDecision,
+  AuthorizationRule,
+} from "./authorization.ts";
+export type { PrincipalInit } from "./principal.ts";
 export type { ThrottleOptions } from "./lane.ts";
 export type { HandlerClass, Instancing, MethodServeOptions, Serialize, ServeOptions } from "./serve-options.ts";
 export { RpcError, errorDetail, fault } from "./rpc-error.ts";
@@ -21,6 +30,8 @@ export type { FullReply } from "./full.ts";
 export { currentContext, detached } from "./ambient.ts";
 export { ContextItems, ContextKey } from "./context.ts";
 export type { OperationContext, Peer, Principal, SessionContext } from "./context.ts";
+export { bearerToken } from "./call-credentials.ts";
+export type { CallCredentials, CredentialsCall, Token } from "./call-credentials.ts";
 export type { CallOptions } from "./call-options.ts";
 export { PushStream } from "./push-stream.ts";
 export type { RequestStream, ResponseStream, StreamReader } from "./stream.ts";
@@ -122,9 +133,11 @@ export { PlainHeader } from "./gen/zerobind/v1/wire.pb.ts";
 export { Status as StatusMessage } from "./gen/google/rpc/status.pb.ts";
 export { EventHeader, EventRequest } from "./gen/zerobind/v1/events.pb.ts";
 export type { EventAnswer, EventItem, EventLoss, EventWish } from "./gen/zerobind/v1/events.pb.ts";
+export type { LinkAuth } from "./link-auth.ts";
+export { authBatch, readAuth, sessionTag, unauthenticatedBatch, unknownSessionBatch } from "./link-auth.ts";
 export { nativeMark } from "./records.ts";
 export { checkContract } from "./contract.ts";
-export { logFailure } from "./dispatcher.ts";
+export { logFailure } from "./handler-failure.ts";
 export {
   checkOptions,
   isBoolean,

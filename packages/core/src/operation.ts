@@ -1,6 +1,7 @@
 import type { OperationContext, Peer, SessionContext } from "./context.ts";
 import type { MethodDescriptor } from "./contract.ts";
 import type { Lane, WaitingCall } from "./lane.ts";
+import type { Guard } from "./method-guard.ts";
 import type { Metadata } from "./metadata.ts";
 import type { RpcError } from "./rpc-error.ts";
 import type { Inbound } from "./stream.ts";
@@ -58,6 +59,8 @@ export interface Operation {
   readonly callback: string | undefined;
   /** Where its calls wait; undefined where nothing limits them. */
   readonly lane: Lane<IncomingCall> | undefined;
+  /** Asked before anything of a request is decoded; undefined where everybody is let in. Set when its end opens. */
+  guard: Guard | undefined;
   /** Why a call with these flags of its CALL cannot be taken, where that depends on them. */
   refusal?(flags: number): RpcError | undefined;
   /** Told of replies that could not be sent. */

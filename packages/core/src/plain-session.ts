@@ -166,6 +166,7 @@ function operationOf(path: string, owner: PlainSessionOwner): Operation {
     notPlain: undefined,
     callback: undefined,
     lane: undefined,
+    guard: undefined,
     refusal: (flags) => owner.refuse(path, (flags & Flag.ONEWAY) !== 0, (flags & (Flag.END | Flag.MORE)) !== 0),
     run: (call) => owner.run(call),
   };

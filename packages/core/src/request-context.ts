@@ -58,6 +58,12 @@ export class ServerCall extends CallContext implements IncomingCall {
     return this.port.outbox.isFull;
   }
 
+  /** Whether it has come as a whole and wants no answer. */
+  get needsNobody(): boolean {
+    const { clientStreams, serverStreams } = this.operation;
+    return this.oneWay && !clientStreams && !serverStreams && this.stage !== "arriving";
+  }
+
   /** Calls of the same key wait in one line. */
   get sessionKey(): unknown {
     return this.session ?? this.peer.address;

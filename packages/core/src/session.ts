@@ -124,18 +124,26 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
       while (!this.#over && batch.next()) this.#record(batch);
       if (!this.#over && batch.tag === this.outbox.tag) this.#received(frames);
     } catch (error) {
-      if (!(error instanceof WireError)) {
-        this.settings.onDefect(error);
-        this.refuse(RefuseReason.MALFORMED, "the last message could not be handled");
-        return;
-      }
-      this.settings.count("malformed");
-      this.refuse(RefuseReason.MALFORMED, `the last message was malformed: ${error.message}`);
+      this.#broken(error);
+    }
+  }
+
+  /** Handles records that were kept as if they had just come. */
+  handle(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#broken(error);
     }
   }
 
   lost(reason: string): void {
     this.end(reason);
+  }
+
+  expel(reason: string): void {
+    this.settings.count("expelled peer");
+    this.refuse(RefuseReason.UNAUTHENTICATED, reason);
   }
 
   send(frames: readonly Uint8Array[]): boolean {
@@ -232,6 +240,16 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     );
     this.outbox.window.limit(this.peerLimits.sessionWindowBytes);
     this.#takenBytes = 0;
+  }
+
+  #broken(error: unknown): void {
+    if (!(error instanceof WireError)) {
+      this.settings.onDefect(error);
+      this.refuse(RefuseReason.MALFORMED, "the last message could not be handled");
+      return;
+    }
+    this.settings.count("malformed");
+    this.refuse(RefuseReason.MALFORMED, `the last message was malformed: ${error.message}`);
   }
 
   #record(batch: BatchReader): void {

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { test } from "@jest/globals";
 import { track } from "./support.ts";
 
-const python = "/usr/bin/python3";
+export const python: string = "/usr/bin/python3";
 
 /** Runs where Python has ZeroMQ, which continuous integration sees to. */
 export const withPython = spawnSync(python, ["-c", "import zmq"]).status === 0 ? test : test.skip;

@@ -3,6 +3,8 @@ import { Command, CommanderError, Option } from "commander";
 import type { CallFlags } from "./call-settings.ts";
 import { addDevice } from "./device.ts";
 import type { GenerateFlags } from "./generate.ts";
+import { addKeygen } from "./keygen-command.ts";
+import { addSecurity } from "./security-options.ts";
 import { processTerminal } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
 import { ExitStatus } from "./usage-error.ts";
@@ -43,7 +45,9 @@ export async function main(args: readonly string[], terminal: Terminal = process
 
 function programFor(terminal: Terminal, done: (status: number) => void): Command {
   const program = new Command("zerobind")
-    .description("Typed RPC for Node.js over ZeroMQ: generates code from .proto files, calls services, runs devices.")
+    .description(
+      "Typed RPC for Node.js over ZeroMQ: generates code from .proto files, calls services, runs devices, makes keys.",
+    )
     .version(versionOf(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
@@ -56,6 +60,7 @@ function programFor(terminal: Terminal, done: (status: number) => void): Command
   addGenerate(program, terminal, done);
   addCall(program, terminal, done);
   addDevice(program, terminal, done);
+  addKeygen(program, terminal, done);
   return program;
 }
 
@@ -83,7 +88,7 @@ function addGenerate(program: Command, terminal: Terminal, done: (status: number
 }
 
 function addCall(program: Command, terminal: Terminal, done: (status: number) => void): void {
-  program
+  const call = program
     .command("call")
     .description("Call a method of a service.")
     .argument("<address>", "where the service is, for example tcp://127.0.0.1:5555")
@@ -105,12 +110,11 @@ function addCall(program: Command, terminal: Terminal, done: (status: number) =>
     .option("-w, --wait", "wait for the server within the time limit, instead of failing if it is not there in 10s")
     .option("--show-metadata", "print header and trailer of the reply to standard error")
     .option("--emit-defaults", "print fields that have their default, too")
-    .option("--insecure", "allow addresses beyond this machine without encryption")
-    .addHelpText("after", callHelp)
-    .action(async (address: string, path: string, json: string | undefined, flags: CallFlags) => {
-      const { runCall } = await import("./call.ts");
-      done(await runCall({ address, path, json, flags }, terminal));
-    });
+    .addHelpText("after", callHelp);
+  addSecurity(call, false).action(async (address: string, path: string, json: string | undefined, flags: CallFlags) => {
+    const { runCall } = await import("./call.ts");
+    done(await runCall({ address, path, json, flags }, terminal));
+  });
 }
 
 function append(value: string, previous: readonly string[] | undefined): string[] {

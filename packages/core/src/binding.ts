@@ -154,9 +154,9 @@ function elementCodec(elements: readonly MessageElement[], encoder: EncoderEleme
 
 /** What message elements make of bodies, in both directions. */
 export interface BodyLayers {
-  outward(this: void, body: Uint8Array): Uint8Array;
+  readonly outward: (body: Uint8Array) => Uint8Array;
   /** Takes a view of what was received. */
-  inward(this: void, body: Uint8Array): Uint8Array;
+  readonly inward: (body: Uint8Array) => Uint8Array;
 }
 
 export function layersOf(elements: readonly MessageElement[]): BodyLayers {

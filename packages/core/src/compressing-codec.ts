@@ -38,8 +38,7 @@ export class CompressingCodec implements BodyCodec {
     if (this.#layers) return this.#writeLayered(this.#layers, encodeBody(this.#direct, type, value), writer, flags);
     this.#direct.write(type, value, writer, flags);
     const bytes = writer.bodyLength;
-    if (!this.#isWorthwhile(bytes, flags)) return 0;
-    const compressed = this.#compressed(writer.bodyView());
+    const compressed = this.#isWorthwhile(bytes, flags) ? this.#compressed(writer.bodyView()) : undefined;
     if (!compressed) return 0;
     writer.replaceBody(withHead(this.#place, bytes, compressed));
     return bytes;
@@ -88,8 +87,8 @@ export class CompressingCodec implements BodyCodec {
 
   /** Undefined for what does not get smaller. */
   #compressed(body: Uint8Array): Uint8Array | undefined {
-    const compressed = this.#agreed!.compress(body);
-    return compressed.byteLength + compressedHeadBytes < body.byteLength ? compressed : undefined;
+    const compressed = this.#agreed?.compress(body);
+    return compressed && compressed.byteLength + compressedHeadBytes < body.byteLength ? compressed : undefined;
   }
 }
 

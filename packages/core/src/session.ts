@@ -14,7 +14,7 @@ import type { TimerWheel } from "./timer-wheel.ts";
 import type { Link, LinkReceiver } from "./transport.ts";
 
 /** The compressions of a binding. */
-export interface Compression {
+interface Compression {
   /** What this end can undo, by name. */
   readonly names: readonly string[];
   /** A codec of its own for each session. */

@@ -157,7 +157,7 @@ for (const [name, make, compressWith, describeKind] of kinds) {
       [{ threshold: 1 }, `there is no ${name} option "threshold"; is thresholdBytes meant?`],
       [null, `${name} options must be an object, not null`],
     ])("takes no options such as %j", (options, why) => {
-      expect(() => make(options as never)).toThrow(new TypeError(why).constructor as never);
+      expect(() => make(options as never)).toThrow(new TypeError(why).constructor);
       expect(() => make(options as never)).toThrow(why);
     });
   });

@@ -1,3 +1,4 @@
+import type { AnyMessageType } from "./contract.ts";
 import { attachBytes, batchHeaderBytes, nativeMark, recordHeaderBytes, wireVersion } from "./records.ts";
 import { BinaryWriter } from "./wire.ts";
 
@@ -187,4 +188,15 @@ export class BatchWriter extends BinaryWriter {
     // The library would take a view of the same length for that of this buffer.
     internals.viewCache = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
   }
+}
+
+/** A batch of one record that has only meta, and belongs to no outbox; `tag` 0 is for what begins a session. */
+export function loneRecord(type: number, metaType: AnyMessageType, meta: unknown, aux = 0, tag = 0): Uint8Array {
+  const writer = BatchWriter.take();
+  const start = writer.skip(recordHeaderBytes);
+  metaType.encode(meta, writer);
+  writer.recordHeader(start, type, 0, writer.position - start - recordHeaderBytes, 0, aux);
+  const batch = writer.batch(1, tag);
+  writer.release();
+  return batch;
 }

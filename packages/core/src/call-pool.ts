@@ -22,6 +22,7 @@ import type { ServerCall } from "./request-context.ts";
 import { Retries } from "./retry.ts";
 import { RpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
+import type { StatusCode } from "./status.ts";
 import { TimerWheel, now } from "./timer-wheel.ts";
 import { inNextTurn } from "./turn.ts";
 import { WaitingCalls } from "./waiting-calls.ts";
@@ -93,8 +94,9 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
         settings,
         {
           roomy: () => this.#roomy(),
-          hopeless: (reason) => {
-            if (this.#ends.every(({ hopeless }) => hopeless)) this.giveUp(reason);
+          hopeless: () => {
+            const code = this.#hopeless;
+            if (code !== undefined) this.giveUp(this.obstacle(), code);
           },
           changed: () => this.#changed?.(),
           onTrouble: guarded(options.onTrouble),
@@ -187,11 +189,9 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
   }
 
   /** Ends the calls that wait, unless there is a connection: none can come. */
-  giveUp(reason: string): void {
+  giveUp(reason: string, code: StatusCode = Status.UNAVAILABLE): void {
     if (this.connected) return;
-    this.#waiting.failAll(
-      ({ method }) => new RpcError(Status.UNAVAILABLE, `${method.path} at ${this.address}: ${reason}`),
-    );
+    this.#waiting.failAll(({ method }) => new RpcError(code, `${method.path} at ${this.address}: ${reason}`));
   }
 
   /** Takes no more calls. */
@@ -235,8 +235,22 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
       return;
     }
     const session = this.#waiting.count === 0 ? this.pick() : undefined;
-    if (session) session.begin(call);
-    else this.#waiting.take(call);
+    if (session) return session.begin(call);
+    const code = this.#hopeless;
+    if (code === undefined || call.waitsForReady) return this.#waiting.take(call);
+    const error = new RpcError(code, `${call.method.path} at ${this.address} was not sent: ${this.obstacle()}`);
+    // Not at once: whoever tries again and again would keep everything else from running.
+    inNextTurn(() => void (call.ended || call.failHere(error)));
+  }
+
+  /** The status of calls that cannot be sent since connecting is hopeless everywhere; undefined while it is not. */
+  get #hopeless(): StatusCode | undefined {
+    let code: StatusCode | undefined;
+    for (const { hopeless } of this.#ends) {
+      if (hopeless === undefined) return undefined;
+      code = code === undefined || code === hopeless ? hopeless : Status.UNAVAILABLE;
+    }
+    return code;
   }
 
   async #drained(deadlineMs: number): Promise<void> {

@@ -10,6 +10,8 @@ import { maxFrameBytes, sessionParts } from "./serving-end.ts";
 import type { RpcError } from "./rpc-error.ts";
 import { checkNeeds, needsOf } from "./service-check.ts";
 import type { SessionSettings } from "./session.ts";
+import { Status } from "./status.ts";
+import type { StatusCode } from "./status.ts";
 import type { Attachment, AttachmentListener, Link, LinkReceiver } from "./transport.ts";
 
 /** What a channel is told by the ends of its addresses. */
@@ -17,7 +19,7 @@ export interface CallingEndOwner {
   /** Some session has room for calls. */
   roomy(): void;
   /** Connecting cannot succeed as things are; whoever waits should be told. */
-  hopeless(reason: string): void;
+  hopeless(): void;
   /** Something changed that a channel that closes waits for. */
   changed(): void;
   onTrouble(problem: string): void;
@@ -30,8 +32,8 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
   problem: string | undefined;
   /** The last that was heard there was a server that refused this client. */
   wasRefused = false;
-  /** Whether connecting cannot succeed as things are. */
-  hopeless = false;
+  /** Connecting cannot succeed as things are: the status of calls that need it. */
+  hopeless: StatusCode | undefined;
   readonly hello: Uint8Array;
   readonly callbacks: IncomingOwner;
   readonly #stack: StackParts;
@@ -132,15 +134,19 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
     return session;
   }
 
-  trouble(problem: string): void {
-    if (!this.connected) this.#note(problem, false);
+  trouble(problem: string, isRefusal = false): void {
+    if (!this.connected) {
+      this.#note(problem, isRefusal);
+      this.hopeless = isRefusal ? Status.UNAUTHENTICATED : undefined;
+    }
     this.#owner.onTrouble(problem);
+    if (this.hopeless !== undefined) this.#owner.hopeless();
   }
 
   ready(session: ClientSession): void {
     this.problem = undefined;
     this.wasRefused = false;
-    this.hopeless = false;
+    this.hopeless = undefined;
     this.#ready.push(session);
     this.#owner.roomy();
   }
@@ -153,11 +159,11 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
     this.#drop(session, reason);
   }
 
-  over(session: ClientSession, reason: string, fatal: boolean): void {
+  over(session: ClientSession, reason: string, fatal: StatusCode | undefined): void {
     this.#sessions.delete(session);
     this.#drop(session, reason);
-    this.hopeless ||= fatal;
-    if (fatal) this.#owner.hopeless(reason);
+    this.hopeless = fatal;
+    if (fatal !== undefined) this.#owner.hopeless();
     this.#owner.changed();
   }
 

@@ -2,6 +2,8 @@ import { Refusal, Welcome } from "./gen/zerobind/v1/wire.pb.ts";
 import { RecordType, RefuseReason, WireError } from "./records.ts";
 import type { BatchReader } from "./records.ts";
 import { Session } from "./session.ts";
+import { Status } from "./status.ts";
+import type { StatusCode } from "./status.ts";
 
 /** A session on the side that says HELLO: the greeting, refusals, and the peer's goodbye. What calls become is its subclasses' affair. */
 export abstract class CallingSession extends Session {
@@ -9,8 +11,8 @@ export abstract class CallingSession extends Session {
   accepting = false;
   /** Whether it ended since the server did not want it. */
   wasRefused = false;
-  /** Whether the same would happen again with another connection. */
-  protected fatal = false;
+  /** The status of calls that wait, if the same would happen again with another connection. */
+  protected fatal: StatusCode | undefined;
   #draining = false;
   #greeted = false;
 
@@ -96,10 +98,8 @@ export abstract class CallingSession extends Session {
     const { message, minVersion, maxVersion } = batch.meta(Refusal);
     const range = batch.aux === RefuseReason.VERSION ? ` (it speaks versions ${minVersion} to ${maxVersion})` : "";
     this.wasRefused = true;
-    this.fatal =
-      batch.aux === RefuseReason.VERSION ||
-      batch.aux === RefuseReason.MISMATCH ||
-      batch.aux === RefuseReason.UNAUTHENTICATED;
+    if (batch.aux === RefuseReason.UNAUTHENTICATED) this.fatal = Status.UNAUTHENTICATED;
+    else if (batch.aux === RefuseReason.VERSION || batch.aux === RefuseReason.MISMATCH) this.fatal = Status.UNAVAILABLE;
     this.hangUp(`the server refused the connection: ${message}${range}`);
   }
 

@@ -4,12 +4,13 @@ import { Hello } from "./gen/zerobind/v1/wire.pb.ts";
 import { IncomingCalls } from "./incoming-calls.ts";
 import type { IncomingOwner } from "./incoming-calls.ts";
 import { OutgoingCalls } from "./outgoing-calls.ts";
-import { BatchWriter } from "./batch-writer.ts";
-import { RecordType, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
+import { loneRecord } from "./batch-writer.ts";
+import { RecordType, WireError, wireVersion } from "./records.ts";
 import type { BatchReader } from "./records.ts";
 import type { RpcError } from "./rpc-error.ts";
 import { SessionScope, peerOf, sessionId } from "./session-context.ts";
 import type { SessionSettings } from "./session.ts";
+import type { StatusCode } from "./status.ts";
 import type { Link } from "./transport.ts";
 
 /** What the owner of a client session is told. */
@@ -24,14 +25,12 @@ export interface ClientSessionOwner {
   roomy(session: ClientSession): void;
   /** It must not get more calls; it goes on with those it has. */
   draining(session: ClientSession, reason: string): void;
-  /** It is over. `fatal`: the same would happen again, so that whoever waits should be told. */
-  over(session: ClientSession, reason: string, fatal: boolean): void;
+  /** It is over. `fatal`: the same would happen again, so that whoever waits should be told, with this status. */
+  over(session: ClientSession, reason: string, fatal: StatusCode | undefined): void;
 }
 
 /** HELLO as a batch of its own: the greeting of each connection that a client makes. */
 export function helloBatch(settings: SessionSettings, info: string): Uint8Array {
-  const writer = BatchWriter.take();
-  const start = writer.skip(recordHeaderBytes);
   const hello: Hello = {
     maxVersion: wireVersion,
     minVersion: wireVersion,
@@ -43,11 +42,7 @@ export function helloBatch(settings: SessionSettings, info: string): Uint8Array 
     clientInfo: info,
     maxConcurrentCalls: settings.limits.maxConcurrentCalls,
   };
-  Hello.encode(hello, writer);
-  writer.recordHeader(start, RecordType.HELLO, 0, writer.position - start - recordHeaderBytes, 0, 0);
-  const batch = writer.batch(1, 0);
-  writer.release();
-  return batch;
+  return loneRecord(RecordType.HELLO, Hello, hello);
 }
 
 /** The calling end of a session: waits for WELCOME, then carries calls, and answers those that handlers make back. */

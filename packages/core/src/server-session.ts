@@ -3,8 +3,8 @@ import type { Contract } from "./contract.ts";
 import { Ready, Refusal } from "./gen/zerobind/v1/wire.pb.ts";
 import { IncomingCalls } from "./incoming-calls.ts";
 import type { IncomingOwner } from "./incoming-calls.ts";
-import { BatchWriter } from "./batch-writer.ts";
-import { RecordType, WireError, recordHeaderBytes, wireVersion } from "./records.ts";
+import { loneRecord } from "./batch-writer.ts";
+import { RecordType, WireError, wireVersion } from "./records.ts";
 import type { BatchReader } from "./records.ts";
 import { quoted } from "./refusals.ts";
 import type { RpcError } from "./rpc-error.ts";
@@ -24,13 +24,8 @@ export interface ServerSessionOwner extends IncomingOwner, GreetingOwner {
 
 /** READY as a batch of its own: the greeting of a server that connects. */
 export function readyBatch(services: readonly string[], info: string): Uint8Array {
-  const writer = BatchWriter.take();
-  const start = writer.skip(recordHeaderBytes);
-  Ready.encode({ maxVersion: wireVersion, minVersion: wireVersion, services: [...services], serverInfo: info }, writer);
-  writer.recordHeader(start, RecordType.READY, 0, writer.position - start - recordHeaderBytes, 0, 0);
-  const batch = writer.batch(1, 0);
-  writer.release();
-  return batch;
+  const ready = { maxVersion: wireVersion, minVersion: wireVersion, services: [...services], serverInfo: info };
+  return loneRecord(RecordType.READY, Ready, ready);
 }
 
 /** The serving end of a session: answers HELLO, then takes calls, and makes some of its own if handlers call back. */

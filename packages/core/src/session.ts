@@ -122,6 +122,11 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     this.end(reason);
   }
 
+  expel(reason: string): void {
+    this.settings.count("expelled peer");
+    this.refuse(RefuseReason.UNAUTHENTICATED, reason);
+  }
+
   send(frames: readonly Uint8Array[]): boolean {
     return this.link.send(frames);
   }

@@ -38,6 +38,8 @@ export interface LinkReceiver {
   receive(frames: readonly Uint8Array[]): void;
   /** The connection is gone; called at most once and never after `close`. `reason` is for people. */
   lost(reason: string): void;
+  /** The peer may not be served any more: it is told why, and the link is closed. Not called by transports without proofs. */
+  expel?(reason: string): void;
 }
 
 /** A unary request that came outside of any link: the plain profile, and later other gateways. */
@@ -76,9 +78,10 @@ export interface AttachmentListener {
   acceptPlain?(request: PlainRequest): void;
   /**
    * Something stands in the way (connection refused, handshake failed, a message that belongs to nobody was dropped).
-   * The transport goes on trying; the text is for error messages and logs. Wire text in it is escaped.
+   * The transport goes on trying; the text is for error messages and logs. Wire text in it is escaped. `isRefusal`: the
+   * other end does not let this one in, or is not the one that it should be, so that the same will happen again.
    */
-  trouble(problem: string): void;
+  trouble(problem: string, isRefusal?: boolean): void;
 }
 
 /** How a transport attaches to an address. */

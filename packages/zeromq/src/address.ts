@@ -6,6 +6,8 @@ export const schemes = ["tcp", "ipc", "inproc", "ws"] as const;
 
 /** An address, taken apart as far as the transport has to know. */
 export interface ParsedAddress {
+  /** As it was given. */
+  readonly address: string;
   readonly scheme: (typeof schemes)[number];
   /** What to hand to ZeroMQ. */
   readonly endpoint: string;
@@ -64,7 +66,7 @@ export function tidyEndpoint(endpoint: string, given: ParsedAddress): string {
 
 function parseTcp(address: string, rest: string, mode: AddressMode): ParsedAddress {
   if (rest.includes("/")) throw wrong(address, "it has a path", "tcp addresses are tcp://host:port and nothing more");
-  return { scheme: "tcp", path: undefined, ...parseHostPort(address, rest, mode) };
+  return { address, scheme: "tcp", path: undefined, ...parseHostPort(address, rest, mode) };
 }
 
 function parseWs(address: string, rest: string, mode: AddressMode): ParsedAddress {
@@ -73,11 +75,11 @@ function parseWs(address: string, rest: string, mode: AddressMode): ParsedAddres
   if (slash !== rest.lastIndexOf("/")) {
     throw wrong(address, "its path has several parts, of which ZeroMQ understands one", "write ws://host:port/path");
   }
-  return { scheme: "ws", path: undefined, ...parseHostPort(address, hostPort, mode) };
+  return { address, scheme: "ws", path: undefined, ...parseHostPort(address, hostPort, mode) };
 }
 
 function parseIpc(address: string, rest: string, mode: AddressMode): ParsedAddress {
-  const local = { scheme: "ipc", ipv6: false, remote: false } as const;
+  const local = { address, scheme: "ipc", ipv6: false, remote: false } as const;
   if (rest === "*") {
     if (mode === "connect") throw bindOnly(address);
     // ZeroMQ's own wildcard makes a directory where the process happens to stand.
@@ -102,7 +104,7 @@ function parseInproc(address: string, name: string): ParsedAddress {
   if (Buffer.byteLength(name) > maxInprocNameBytes) {
     throw wrong(address, `its name is longer than ${maxInprocNameBytes} bytes`, "choose a shorter one");
   }
-  return { scheme: "inproc", endpoint: address, path: undefined, ipv6: false, remote: false };
+  return { address, scheme: "inproc", endpoint: address, path: undefined, ipv6: false, remote: false };
 }
 
 type HostPort = Pick<ParsedAddress, "endpoint" | "ipv6" | "remote">;

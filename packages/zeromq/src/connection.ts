@@ -1,9 +1,14 @@
-import { nativeMark } from "@zerobind/core";
-import type { AttachOptions, Link, LinkReceiver } from "@zerobind/core";
+import { authBatch, nativeMark, readAuth } from "@zerobind/core";
+import type { AttachOptions, Link, LinkReceiver, Principal } from "@zerobind/core";
 import type { ParsedAddress } from "./address.ts";
+import type { CurveClient } from "./curve/client-curve.ts";
+import { challengeBytes } from "./curve/proof.ts";
+import { connectSecured } from "./curve/secured.ts";
+import { handshakeFailure } from "./handshake.ts";
+import type { Refusal } from "./handshake.ts";
 import type { ZeromqSettings } from "./options.ts";
-import { codeOf, delimiter, makeLossNotice, probe, ZmqSocket } from "./socket.ts";
-import type { SocketEvents } from "./socket.ts";
+import { codeOf, delimiter, makeLossNotice, probe } from "./socket.ts";
+import type { SocketEvents, ZmqSocket } from "./socket.ts";
 import { escapeBytes } from "./trouble.ts";
 
 /** After `close`, what was just sent (the reason of closing, for one) gets this time to leave. */
@@ -28,7 +33,8 @@ export interface ConnectionOwner {
   linked(): void;
   /** The first message is here: the connection is a link. */
   accept(link: Link): LinkReceiver;
-  trouble(kind: string, describe: () => string): void;
+  /** `refusal`: whether the other end does not want this one, or is another than it should be. */
+  trouble(kind: string, describe: () => string, refusal?: Refusal): void;
   /** The user of the link asks for a successor. */
   retired(connection: Attempt): void;
   /** Nothing comes of it any more; called once, unless `shut` came first. `gone` resolves with the last of its socket. */
@@ -52,6 +58,7 @@ export class Connection implements Attempt, Link, SocketEvents {
   #answerTimer: NodeJS.Timeout | undefined;
   #probeTimer: NodeJS.Timeout | undefined;
   #handshaken = false;
+  #hasProved = false;
   #linkedAt = 0;
   readonly #sendFailed = (): void => this.#lose("the connection broke");
 
@@ -66,6 +73,12 @@ export class Connection implements Attempt, Link, SocketEvents {
     return this.#target.endpoint;
   }
 
+  /** CURVE has shown that the other end has the secret key for the public one that this end was given. */
+  get principal(): Principal | undefined {
+    const key = this.#client?.serverKeyAt(this.#target.address);
+    return key === undefined ? undefined : { name: key, roles: [] };
+  }
+
   get linkedMs(): number {
     return this.#linkedAt === 0 ? 0 : performance.now() - this.#linkedAt;
   }
@@ -76,7 +89,7 @@ export class Connection implements Attempt, Link, SocketEvents {
     const hasEvents = scheme !== "inproc";
     const settings = { ...this.#settings, maxFrameBytes, ipv6, hasEvents, lossNotice: this.#lossNotice };
     try {
-      this.#socket = ZmqSocket.connect(this.#target.endpoint, settings, this);
+      this.#socket = connectSecured(this.#target, settings, this);
     } catch (error) {
       return this.#fail("connect", () => `cannot make a socket (${codeOf(error)}); trying again`);
     }
@@ -110,19 +123,37 @@ export class Connection implements Attempt, Link, SocketEvents {
     const body =
       frames[0]!.length === 0 ? frames.slice(1) : frames.slice(frames.findIndex((frame) => frame.length === 0) + 1);
     if (body.length === frames.length || body[0]?.[0] !== nativeMark) return this.#drop(frames);
-    if (this.#state === "waiting") this.#accept();
+    if (this.#state === "waiting") {
+      if (this.#prove(body)) return;
+      this.#accept();
+    }
     this.#receiver?.receive(body);
   }
 
   event(type: string, code: string): void {
     if (type === "handshake") this.#handshaken = true;
-    else if (type === "handshake:error:auth")
-      this.#fail(type, () => `the other end does not let this one in (${code}); trying again`);
-    else if (type.startsWith("handshake:error"))
-      this.#fail(type, () => `the other end does not speak ZeroMQ as this one does (${code}); trying again`);
-    else if (type === "connect:retry") this.#fail("connect", () => this.#whyNot());
+    else if (type.startsWith("handshake:error")) {
+      const { describe, refusal } = handshakeFailure(type, code, this.#client);
+      this.#fail(type, describe, refusal);
+    } else if (type === "connect:retry") this.#fail("connect", () => this.#whyNot());
     else if (type === "disconnect") this.#disconnected();
     else if (type === "receive:error") this.#lose(`cannot receive any more (${code})`);
+  }
+
+  /** The keys of this end, where the connection is encrypted. */
+  get #client(): CurveClient | undefined {
+    return this.#target.scheme === "inproc" ? undefined : this.#settings.curve.client;
+  }
+
+  /** Answers the question who this is, which comes at most once, before anything else. */
+  #prove(body: Buffer[]): boolean {
+    const client = this.#client;
+    const auth = client && !this.#hasProved ? readAuth(body) : undefined;
+    if (!client || auth?.challenge.length !== challengeBytes) return false;
+    this.#hasProved = true;
+    const answer = authBatch(client.answer(auth.challenge, this.#target.address));
+    this.#socket?.send([delimiter, answer], this.#sendFailed);
+    return true;
   }
 
   #accept(): void {
@@ -147,9 +178,9 @@ export class Connection implements Attempt, Link, SocketEvents {
   }
 
   /** The attempt came to nothing. An open link goes by its loss notice instead, which comes after its last message. */
-  #fail(kind: string, describe: () => string): void {
+  #fail(kind: string, describe: () => string, refusal?: Refusal): void {
     if (this.#state !== "waiting") return;
-    this.#owner.trouble(kind, describe);
+    this.#owner.trouble(kind, describe, refusal);
     this.#end(0);
   }
 

@@ -2,6 +2,8 @@
  * Options of libzmq that it calls drafts, and that the binding has no names for. The numbers are libzmq's own; a
  * build without drafts refuses them.
  */
+const routerNotifyOption = 97;
+const notifyConnect = 1;
 const disconnectMessageOption = 111;
 const hiccupMessageOption = 114;
 /** No draft, but the binding hides it from sockets that only receive. */
@@ -19,6 +21,19 @@ interface RawSocket {
  */
 export function setDisconnectNotice(socket: object, notice: Buffer): boolean {
   return trySet(socket, disconnectMessageOption, notice);
+}
+
+/**
+ * ROUTER: a connection begins with its routing id and an empty frame, before its messages. False: this build cannot do
+ * that.
+ */
+export function setArrivalNotice(socket: object): boolean {
+  try {
+    (socket as RawSocket).setInt32Option(routerNotifyOption, notifyConnect);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 import { parseAddress } from "./address.ts";
 import type { AddressMode, ParsedAddress } from "./address.ts";
-import { checkExposure, exposureWarning } from "./guard.ts";
+import { checkExposure, exposureWarning, isExposed } from "./guard.ts";
 import type { ZeromqSettings } from "./options.ts";
 
 /** Through which each address has to go that a socket is bound or connected to; warns of each exposed one once. */
@@ -15,14 +15,14 @@ export class AddressGate {
   /** The address, taken apart; TypeError if it is none, or may not be used. */
   check(address: string, mode: AddressMode): ParsedAddress {
     const parsed = parseAddress(address, mode);
-    checkExposure(address, parsed, this.#settings);
+    checkExposure(parsed, this.#settings, mode);
     return parsed;
   }
 
   /** The same, for an address that will be used now. */
   pass(address: string, mode: AddressMode): ParsedAddress {
     const parsed = this.check(address, mode);
-    if (!parsed.remote || this.#warned.has(address)) return parsed;
+    if (!isExposed(parsed, this.#settings, mode) || this.#warned.has(address)) return parsed;
     this.#warned.add(address);
     this.#settings.onWarning(exposureWarning(address));
     return parsed;

@@ -1,5 +1,6 @@
 import { lstat } from "node:fs/promises";
-import type { ParsedAddress } from "./address.ts";
+import type { AddressMode, ParsedAddress } from "./address.ts";
+import { isEncrypted } from "./curve/secured.ts";
 import type { ZeromqSettings } from "./options.ts";
 import { codeOf } from "./socket.ts";
 import { refuseInMortalThread } from "./thread-guard.ts";
@@ -11,21 +12,31 @@ const { lstatSync, unlinkSync } = process.getBuiltinModule("node:fs");
  * TypeError unless what travels to and from the address stays on this machine, or the options allow it to leave; Error
  * in a thread that must have no sockets.
  */
-export function checkExposure(address: string, parsed: ParsedAddress, settings: ZeromqSettings): void {
+export function checkExposure(parsed: ParsedAddress, settings: ZeromqSettings, mode: AddressMode): void {
   refuseInMortalThread();
-  if (!parsed.remote || settings.insecure) return;
+  const { address } = parsed;
+  if (isEncrypted(parsed, settings.curve, mode) || !parsed.remote || settings.insecure) return;
+  const curve =
+    mode === "bind"
+      ? 'curve: serverCurve({ secretKey: { file: "server.cert_secret" }, allow: "./clients" })'
+      : 'curve: curveClient({ serverKey: { file: "server.cert" }, keyPair: { file: "client.cert_secret" } })';
   throw new TypeError(
     `${address} reaches beyond this machine, and nothing protects it there: whoever gets at it can read and change every ` +
-      "call and stop the process. Use 127.0.0.1 or ipc://, lead it through a tunnel, or, in a network that is trusted " +
-      "as a whole, say insecure: true, as in new ServiceHost({ zeromq: { insecure: true } }) or zeromq({ insecure: true })",
+      `call and stop the process. Encrypt it, with zeromq: { ${curve} } and keys from "zerobind keygen"; or, in a network ` +
+      "that is trusted as a whole, say so with zeromq: { insecure: true }. On this machine 127.0.0.1 and ipc:// need neither",
   );
+}
+
+/** Whether an address is open to others without encryption, which is worth a warning. */
+export function isExposed(parsed: ParsedAddress, settings: ZeromqSettings, mode: AddressMode): boolean {
+  return parsed.remote && !isEncrypted(parsed, settings.curve, mode);
 }
 
 /** What is said once about an address that `insecure` allowed. */
 export function exposureWarning(address: string): string {
   return (
     `${address} is open beyond this machine without encryption or authentication (insecure: true): whoever gets at it can ` +
-    "read and change every call and stop the process. Use 127.0.0.1 or ipc://, or lead it through a tunnel, to be safe"
+    "read and change every call and stop the process. Use curve, 127.0.0.1 or ipc:// to be safe"
   );
 }
 
@@ -97,7 +108,9 @@ const numericHost = /^(?:tcp|ws):\/\/(?:\d+(?:\.\d+){3}|\[.*\]|\*):/;
 export function bindError(address: string, given: string, cause?: unknown): Error {
   // The binding asks for the code on another thread, which now and then knows no better than that it failed.
   const code = given === "EAGAIN" && numericHost.test(address) ? "EADDRINUSE" : given;
-  const reason = reasons[code] ?? "the system refused it";
-  const error = new Error(`cannot bind ${address}: ${reason} (${code})`, cause === undefined ? undefined : { cause });
+  // What has no code comes from here, and says what there is to say.
+  const told = code === "unknown" ? (cause as { message?: string } | undefined)?.message : undefined;
+  const reason = told ?? `${reasons[code] ?? "the system refused it"} (${code})`;
+  const error = new Error(`cannot bind ${address}: ${reason}`, cause === undefined ? undefined : { cause });
   return Object.assign(error, { code });
 }

@@ -1,14 +1,19 @@
-import { nativeMark, RpcError, Status } from "@zerobind/core";
-import type { AttachOptions, Attachment, AttachmentListener } from "@zerobind/core";
+import { nativeMark, RpcError, sessionTag, Status } from "@zerobind/core";
+import type { AttachOptions, Attachment, AttachmentListener, Principal } from "@zerobind/core";
 import { tidyEndpoint } from "./address.ts";
 import type { ParsedAddress } from "./address.ts";
+import { Doorkeeper } from "./curve/doorkeeper.ts";
+import type { DoorOwner, Sender } from "./curve/doorkeeper.ts";
+import { bindSecured } from "./curve/secured.ts";
+import type { CurveUser } from "./curve/server-curve.ts";
 import { bindError, checkIpcPathFree, ipcPathRemover } from "./guard.ts";
+import { turnedAway } from "./handshake.ts";
 import type { ZeromqSettings } from "./options.ts";
 import { ListenerLink, PeerConnection, maxKeptBytes, maxWaiting, routeKey } from "./peer.ts";
 import type { PeerOwner } from "./peer.ts";
 import { encodePlainError, PlainExchange, readPlainCall } from "./plain.ts";
-import { codeOf, delimiter, makeLossNotice, probe, ZmqSocket } from "./socket.ts";
-import type { SocketEvents } from "./socket.ts";
+import { codeOf, delimiter, makeLossNotice, probe } from "./socket.ts";
+import type { SocketEvents, ZmqSocket } from "./socket.ts";
 import { escapeBytes, Troubles } from "./trouble.ts";
 
 /** Devices between the peer and here. More would be a loop, or somebody filling memory. */
@@ -24,7 +29,7 @@ export async function listen(
   listener: AttachmentListener,
 ): Promise<Attachment> {
   await checkIpcPathFree(address);
-  const bound = new Listener(settings, listener);
+  const bound = new Listener(address, settings, listener);
   const { maxFrameBytes } = options;
   try {
     const socketSettings = {
@@ -34,7 +39,7 @@ export async function listen(
       hasEvents: true,
       lossNotice: bound.lossNotice,
     };
-    const [socket, endpoint] = await ZmqSocket.bind(address.endpoint, socketSettings, bound);
+    const [socket, endpoint] = await bindSecured(address, socketSettings, bound, bound);
     bound.open(socket, tidyEndpoint(endpoint, address), ipcPathRemover(address));
     return bound;
   } catch (cause) {
@@ -43,22 +48,29 @@ export async function listen(
 }
 
 /** A ROUTER: many peers on one socket, told apart by the envelope of their messages. */
-class Listener implements Attachment, PeerOwner, SocketEvents {
+class Listener implements Attachment, PeerOwner, SocketEvents, DoorOwner, CurveUser {
   readonly lossNotice: Buffer = makeLossNotice();
   readonly #settings: ZeromqSettings;
   readonly #listener: AttachmentListener;
   readonly #troubles: Troubles;
   /** By routing id, as latin1. */
   readonly #connections = new Map<string, PeerConnection>();
+  /** Where connections are encrypted. */
+  readonly #door: Doorkeeper | undefined;
+  /** Routing ids of all connections, and of those that were there when a key was revoked; only with a doorkeeper. */
+  readonly #present = new Set<string>();
+  readonly #doubtful = new Set<string>();
   #address = "";
   #socket: ZmqSocket | undefined;
   #release: () => void = () => undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(settings: ZeromqSettings, listener: AttachmentListener) {
+  constructor({ scheme }: ParsedAddress, settings: ZeromqSettings, listener: AttachmentListener) {
     this.#settings = settings;
     this.#listener = listener;
     this.#troubles = new Troubles((problem) => listener.trouble(`${this.#address}: ${problem}`));
+    const { curve, handshakeTimeoutMs } = settings;
+    if (curve.server && scheme !== "inproc") this.#door = new Doorkeeper(curve.server, handshakeTimeoutMs, this);
   }
 
   get address(): string {
@@ -77,6 +89,7 @@ class Listener implements Attachment, PeerOwner, SocketEvents {
   }
 
   async #close(lingerMs: number): Promise<void> {
+    this.#door?.close();
     for (const connection of [...this.#connections.values()]) connection.close();
     try {
       this.#release();
@@ -98,7 +111,7 @@ class Listener implements Attachment, PeerOwner, SocketEvents {
         () => `a peer could not be let in (${code}); if there are too many connections, raise the limit of open files`,
       );
     } else if (type.startsWith("handshake:error")) {
-      this.#troubles.report(type, () => `a peer that connected does not speak ZeroMQ as this end does (${code})`);
+      this.#troubles.report(type, () => turnedAway(type, code, this.#door !== undefined));
     } else if (type === "receive:error") {
       this.#troubles.report(type, () => `cannot receive any more (${code}); close this end and open it again`);
     }
@@ -111,12 +124,12 @@ class Listener implements Attachment, PeerOwner, SocketEvents {
     const delimited = end < frames.length;
     if (!delimited) {
       if (frames.length === 2 && frames[1]!.equals(probe)) return;
-      if (frames.length === 2 && frames[1]!.equals(this.lossNotice))
-        return this.#connections.get(frames[0]!.toString("latin1"))?.end("the peer disconnected");
+      if (frames.length === 2 && frames[1]!.equals(this.lossNotice)) return this.#lost(frames[0]!.toString("latin1"));
       end = frames.length - 1;
       if (end < 1 || frames[end]![0] !== nativeMark)
         return this.#drop("delimiter", "has no empty frame between envelope and body", frames);
     }
+    if (this.#door && frames.length === 2 && delimited) return void this.#present.add(frames[0]!.toString("latin1"));
     if (end > maxHops) return this.#drop("hops", `went through more than ${maxHops} devices`, frames);
     const body = frames.slice(delimited ? end + 1 : end);
     if (body[0]?.[0] === nativeMark) this.#native(frames, end, body);
@@ -126,16 +139,53 @@ class Listener implements Attachment, PeerOwner, SocketEvents {
   #native(frames: Buffer[], hops: number, body: Buffer[]): void {
     const connection = this.#connection(frames[0]!);
     const route = hops === 1 ? "" : routeKey(frames, hops);
-    let link = connection.links.get(route);
-    if (!link) {
-      if (connection.links.size >= maxLinksPerConnection) {
-        return this.#drop("links", "comes from one peer too many behind one connection", frames);
-      }
-      link = new ListenerLink(connection, route, frames.slice(0, hops));
-      const receiver = this.#listener.accept(link);
-      // `accept` may have closed the link already.
-      if (connection.links.get(route) === link) link.receiver = receiver;
-    }
+    const link = connection.links.get(route);
+    // Whoever begins anew behind a proxy need not be the same as before.
+    const isKnown = link !== undefined && !(this.#door && sessionTag(body[0]!) === 0);
+    if (isKnown) return link.receiver?.receive(body);
+    if (connection.links.size >= maxLinksPerConnection)
+      return this.#drop("links", "comes from one peer too many behind one connection", frames);
+    const sender = { connection, route, envelope: frames.slice(0, hops) };
+    if (!this.#door) return this.#accept(sender, body, this.#settings.principal);
+    link?.lose("the peer begins anew");
+    this.#door.message(sender, body);
+  }
+
+  admit(sender: Sender, key: string, principal: Principal, greeting: readonly Buffer[]): void {
+    this.#accept(sender, greeting, principal, key);
+  }
+
+  answer({ connection, envelope }: Sender, batch: Uint8Array): void {
+    this.send([...envelope, delimiter, batch], connection.unreachable);
+  }
+
+  trouble(kind: string, describe: () => string): void {
+    this.#troubles.report(kind, describe);
+  }
+
+  gone(connection: PeerConnection): void {
+    this.#door?.gone(connection);
+  }
+
+  /** A key is not let in any more: its links end. Which plain peers have it is not known, so all have to come again. */
+  revoked(key: string): void {
+    for (const id of this.#present) this.#doubtful.add(id);
+    for (const connection of [...this.#connections.values()])
+      for (const link of [...connection.links.values()])
+        if (link.key === key) link.expel("its key is not allowed here any more");
+  }
+
+  #lost(id: string): void {
+    this.#present.delete(id);
+    this.#doubtful.delete(id);
+    this.#connections.get(id)?.end("the peer disconnected");
+  }
+
+  #accept({ connection, route, envelope }: Sender, body: readonly Buffer[], principal?: Principal, key?: string): void {
+    const link = new ListenerLink(connection, route, envelope, principal, key);
+    const receiver = this.#listener.accept(link);
+    // `accept` may have closed the link already.
+    if (connection.links.get(route) === link) link.receiver = receiver;
     link.receiver?.receive(body);
   }
 
@@ -156,7 +206,10 @@ class Listener implements Attachment, PeerOwner, SocketEvents {
   #readPlain(envelope: Buffer[], body: Buffer[], answer: (frames: Uint8Array[]) => boolean): PlainExchange | RpcError {
     try {
       if (!this.#listener.acceptPlain) throw new RpcError(Status.UNIMPLEMENTED, "plain requests are not served here");
-      return new PlainExchange(readPlainCall(body, this.#settings.maxMetadataBytes), this.peerName(envelope), answer);
+      if (this.#doubtful.has(envelope[0]!.toString("latin1")))
+        throw new RpcError(Status.UNAUTHENTICATED, "a key was revoked; connect again, to show that it was another's");
+      const { maxMetadataBytes, principal } = this.#settings;
+      return new PlainExchange(readPlainCall(body, maxMetadataBytes), this.peerName(envelope), answer, principal);
     } catch (thrown) {
       const error = RpcError.from(thrown);
       this.#troubles.report("plain", () => `a plain request was refused: ${error.message}`);

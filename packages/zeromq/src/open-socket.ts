@@ -1,9 +1,12 @@
 import { tidyEndpoint } from "./address.ts";
 import type { AddressMode, ParsedAddress } from "./address.ts";
+import { bindSecured, connectSecured } from "./curve/secured.ts";
+import type { CurveUser } from "./curve/server-curve.ts";
 import { bindError, checkIpcPathFree, ipcPathRemover } from "./guard.ts";
 import type { ZeromqSettings } from "./options.ts";
-import { codeOf, ZmqSocket } from "./socket.ts";
-import type { SocketEvents, SocketKind } from "./socket.ts";
+import { isFinal } from "./handshake.ts";
+import { codeOf } from "./socket.ts";
+import type { SocketEvents, SocketKind, ZmqSocket } from "./socket.ts";
 
 /** A socket of a kind that connects again by itself. */
 export interface SocketPlan {
@@ -15,15 +18,6 @@ export interface SocketPlan {
   readonly maxFrameBytes: number;
   /** Options of the binding. */
   readonly own: Readonly<Record<string, unknown>>;
-}
-
-/** An open socket. */
-export interface OpenSocket {
-  readonly socket: ZmqSocket;
-  /** The real address. */
-  readonly address: string;
-  /** Frees address and socket; what is queued gets up to `lingerMs` to leave. */
-  close(lingerMs: number): Promise<void>;
 }
 
 /**
@@ -40,39 +34,129 @@ export const unheardOptions: Readonly<Record<string, unknown>> = {
   tcpKeepaliveCount: 4,
 };
 
+/** Pauses before another attempt: after a refusal, and while an address is not free again. */
+const refusedMinMs = 5_000;
+const refusedMaxMs = 60_000;
+const rebindMs = 50;
+
 /** Binds, or connects, which goes on trying by itself. Rejects with an error that says why an address cannot be bound. */
 export async function openSocket(plan: SocketPlan, events: SocketEvents): Promise<OpenSocket> {
-  const { kind, mode, parsed, settings, maxFrameBytes } = plan;
-  const hasEvents = parsed.scheme !== "inproc";
-  const own = {
-    reconnectInterval: settings.reconnectMinMs,
-    reconnectMaxInterval: settings.reconnectMaxMs,
-    ...plan.own,
-  };
-  const common = { ...settings, maxFrameBytes, ipv6: parsed.ipv6, hasEvents, lossNotice: Buffer.alloc(0), own };
-  if (mode === "connect") {
-    const socket = ZmqSocket.connect(parsed.endpoint, common, events, kind);
-    return { socket, address: parsed.endpoint, close: (lingerMs) => socket.close(lingerMs) };
-  }
-  await checkIpcPathFree(parsed);
-  try {
-    const [socket, endpoint] = await ZmqSocket.bind(parsed.endpoint, common, events, kind);
-    const release = ipcPathRemover(parsed);
-    return {
-      socket,
-      address: tidyEndpoint(endpoint, parsed),
-      close: (lingerMs) => released(release, socket, lingerMs),
-    };
-  } catch (cause) {
-    throw bindError(parsed.endpoint, codeOf(cause), cause);
-  }
+  const opened = new OpenSocket(plan, events);
+  await opened.open();
+  return opened;
 }
 
-function released(release: () => void, socket: ZmqSocket, lingerMs: number): Promise<void> {
-  try {
-    release();
-  } catch {
-    // Whoever owns the directory now may forbid it; a file that stays is no hindrance.
+/**
+ * A socket that stays. Where the other end refuses the keys of this one, ZeroMQ does not try again; and where a key was
+ * revoked, its connections cannot be told from others. In both cases another socket takes the place of the first, and
+ * the owner gets the event `renewed`: what was queued is lost, and what was subscribed is not any more. The event
+ * `curve` has a trouble with keys as its code.
+ */
+export class OpenSocket implements CurveUser, SocketEvents {
+  readonly #plan: SocketPlan;
+  readonly #events: SocketEvents;
+  #address: string;
+  #socket: ZmqSocket | undefined;
+  #removeFile: () => void = () => undefined;
+  #refusals = 0;
+  #timer: NodeJS.Timeout | undefined;
+  /** The last socket on its way out. */
+  #leaving: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(plan: SocketPlan, events: SocketEvents) {
+    this.#plan = plan;
+    this.#events = events;
+    this.#address = plan.parsed.endpoint;
   }
-  return socket.close(lingerMs);
+
+  /** The real address. */
+  get address(): string {
+    return this.#address;
+  }
+
+  /** The socket of now, which is closed while it is being replaced. */
+  get socket(): ZmqSocket {
+    return this.#socket!;
+  }
+
+  async open(): Promise<void> {
+    const { kind, mode, parsed, settings, maxFrameBytes } = this.#plan;
+    const own = {
+      reconnectInterval: settings.reconnectMinMs,
+      reconnectMaxInterval: settings.reconnectMaxMs,
+      ...this.#plan.own,
+    };
+    const hasEvents = parsed.scheme !== "inproc";
+    const all = { ...settings, maxFrameBytes, ipv6: parsed.ipv6, hasEvents, lossNotice: Buffer.alloc(0), own };
+    if (mode === "connect") {
+      this.#socket = connectSecured(parsed, all, this, kind);
+      return;
+    }
+    await checkIpcPathFree(parsed);
+    try {
+      const [socket, endpoint] = await bindSecured({ ...parsed, endpoint: this.#address }, all, this, this, kind);
+      this.#socket = socket;
+      this.#removeFile = ipcPathRemover(parsed);
+      this.#address = tidyEndpoint(endpoint, parsed);
+    } catch (cause) {
+      throw bindError(parsed.endpoint, codeOf(cause), cause);
+    }
+  }
+
+  /** Frees address and socket; what is queued gets up to `lingerMs` to leave. */
+  async close(lingerMs: number): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#shut(lingerMs);
+  }
+
+  message(frames: Buffer[]): void | Promise<void> {
+    return this.#events.message(frames);
+  }
+
+  event(type: string, code: string): void {
+    if (type === "handshake") this.#refusals = 0;
+    this.#events.event(type, code);
+    if (this.#plan.mode === "connect" && isFinal(type, code)) this.#renewLater();
+  }
+
+  revoked(): void {
+    if (this.#plan.mode === "bind") void this.#renew();
+  }
+
+  trouble(_kind: string, describe: () => string): void {
+    this.#events.event("curve", describe());
+  }
+
+  #renewLater(): void {
+    clearTimeout(this.#timer);
+    const pauseMs = Math.min(refusedMaxMs, refusedMinMs * 2 ** Math.min(this.#refusals++, 10));
+    this.#timer = setTimeout(() => void this.#renew(), pauseMs * (0.5 + Math.random() / 2));
+  }
+
+  async #renew(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#shut(0);
+    if (this.#closed) return;
+    try {
+      await this.open();
+      if (this.#closed) return await this.#shut(0);
+      this.#events.event("renewed", "");
+    } catch (error) {
+      this.#events.event("curve", `it cannot be opened again yet: ${String(error)}`);
+      if (!this.#closed) this.#timer = setTimeout(() => void this.#renew(), rebindMs);
+    }
+  }
+
+  #shut(lingerMs: number): Promise<void> {
+    try {
+      this.#removeFile();
+    } catch {
+      // Whoever owns the directory now may forbid it; a file that stays is no hindrance.
+    }
+    this.#removeFile = () => undefined;
+    this.#leaving = Promise.all([this.#leaving, this.#socket?.close(lingerMs)]).then(() => undefined);
+    return this.#leaving;
+  }
 }

@@ -1,3 +1,9 @@
+import type { Principal } from "@zerobind/core";
+import { principalOf } from "./curve/principal.ts";
+import type { PrincipalInit } from "./curve/principal.ts";
+import { curveSettings } from "./curve/secured.ts";
+import type { CurveOption, CurveSettings } from "./curve/secured.ts";
+
 /** Settings of the ZeroMQ transport. Times are in milliseconds. Both ends may have different ones. */
 export interface ZeromqOptions {
   /** Pause between the heartbeats that ZeroMQ sends on its own thread, so that a busy event loop sends them too. Default 5,000. */
@@ -34,6 +40,17 @@ export interface ZeromqOptions {
   /** Largest metadata of a plain request: sum of the bytes of keys and values. Default 65,536. */
   readonly maxMetadataBytes?: number;
   /**
+   * Encrypts what leaves the process, and says who may come in: `serverCurve({ secretKey, allow })` for addresses that
+   * are bound, `curveClient({ serverKey, keyPair })` for those that are connected to, or both in an array. Without it
+   * only addresses within this machine can be used. inproc is left as it is.
+   */
+  readonly curve?: CurveOption | undefined;
+  /**
+   * Who every peer is taken to be that reaches an address bound with this, unless it proves by a key that it is
+   * somebody else: for peers that can prove nothing, such as plain clients, at addresses that only they can reach.
+   */
+  readonly principal?: PrincipalInit | undefined;
+  /**
    * Allows addresses beyond this machine without encryption: whoever reaches them can read and change every call and
    * can stop the process. Default false. Each such address is warned of once.
    */
@@ -47,10 +64,16 @@ export interface ZeromqOptions {
   readonly draftOptions?: boolean;
 }
 
-/** All settings, checked, defaults in place. */
-export type ZeromqSettings = Required<ZeromqOptions>;
+/** Settings that are a number, a text or a function. */
+type PlainSettings = Required<Omit<ZeromqOptions, "curve" | "principal">>;
 
-const defaults: ZeromqSettings = {
+/** All settings, checked, defaults in place. */
+export interface ZeromqSettings extends PlainSettings {
+  readonly curve: CurveSettings;
+  readonly principal: Principal | undefined;
+}
+
+const defaults: PlainSettings = {
   heartbeatIntervalMs: 5_000,
   heartbeatTimeoutMs: 20_000,
   handshakeTimeoutMs: 4_000,
@@ -67,10 +90,10 @@ const defaults: ZeromqSettings = {
 };
 
 /** The names of all options. */
-export const zeromqOptions: readonly string[] = Object.keys(defaults);
+export const zeromqOptions: readonly string[] = [...Object.keys(defaults), "curve", "principal"];
 
 /** Options that are one of a few words. */
-const words: Readonly<Partial<Record<keyof ZeromqSettings, readonly string[]>>> = {
+const words: Readonly<Partial<Record<keyof PlainSettings, readonly string[]>>> = {
   profile: ["native", "plain"],
   plainHeader: ["metadata", "always", "never"],
 };
@@ -83,16 +106,21 @@ export function toSettings(options: ZeromqOptions = {}): ZeromqSettings {
   for (const name of Object.keys(options))
     if (!zeromqOptions.includes(name))
       throw new TypeError(`zeromq() has no option "${name}"; it has ${zeromqOptions.join(", ")}`);
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const settings: ZeromqSettings = { ...defaults, ...(Object.fromEntries(given) as ZeromqOptions) };
+  const { curve, principal, ...rest } = options;
+  const given = Object.entries(rest).filter(([, value]) => value !== undefined);
+  const settings: PlainSettings = { ...defaults, ...(Object.fromEntries(given) as Partial<PlainSettings>) };
   checkKinds(settings);
   checkOrder(settings, "heartbeatIntervalMs", "heartbeatTimeoutMs");
   checkOrder(settings, "reconnectMinMs", "reconnectMaxMs");
-  return settings;
+  return {
+    ...settings,
+    curve: curveSettings(curve),
+    principal: principal === undefined ? undefined : principalOf(principal, "option principal of zeromq()"),
+  };
 }
 
-function checkKinds(settings: ZeromqSettings): void {
-  for (const [name, value] of Object.entries(settings) as [keyof ZeromqSettings, unknown][]) {
+function checkKinds(settings: PlainSettings): void {
+  for (const [name, value] of Object.entries(settings) as [keyof PlainSettings, unknown][]) {
     const kind = typeof defaults[name];
     if (typeof value !== kind) throw new TypeError(`option ${name} of zeromq() must be a ${kind}, not ${typeof value}`);
     const known = words[name];
@@ -108,7 +136,7 @@ function checkKinds(settings: ZeromqSettings): void {
   }
 }
 
-function checkOrder(settings: ZeromqSettings, low: keyof ZeromqSettings, high: keyof ZeromqSettings): void {
+function checkOrder(settings: PlainSettings, low: keyof PlainSettings, high: keyof PlainSettings): void {
   if (settings[low] > settings[high]) {
     throw new TypeError(
       `option ${low} of zeromq() (${String(settings[low])}) must not exceed ${high} (${String(settings[high])})`,

@@ -1,4 +1,4 @@
-import type { Link, LinkReceiver } from "@zerobind/core";
+import type { Link, LinkReceiver, Principal } from "@zerobind/core";
 import { delimiter } from "./socket.ts";
 
 /** What a connection needs of the socket it came in by. */
@@ -6,6 +6,8 @@ export interface PeerOwner {
   send(frames: Uint8Array[], failed: (error: unknown) => void): boolean;
   /** For people: where the peer at the end of this envelope is. */
   peerName(envelope: readonly Buffer[]): string;
+  /** A connection is gone. */
+  gone(connection: PeerConnection): void;
 }
 
 /** Plain requests of one connection that may wait for their answers at once. */
@@ -45,6 +47,7 @@ export class PeerConnection {
     if (!this.alive) return;
     this.alive = false;
     this.#forget(this);
+    this.owner.gone(this);
     for (const link of [...this.links.values()]) link.lose(reason);
     for (const tell of [...this.#waiting]) tell(reason);
     this.#waiting.clear();
@@ -100,7 +103,19 @@ export class ListenerLink implements Link {
   readonly #prefix: readonly Buffer[];
   #open = true;
 
-  constructor(connection: PeerConnection, route: string, envelope: readonly Buffer[]) {
+  readonly principal: Principal | undefined;
+  /** The key by which the peer has proved who it is. */
+  readonly key: string | undefined;
+
+  constructor(
+    connection: PeerConnection,
+    route: string,
+    envelope: readonly Buffer[],
+    principal: Principal | undefined,
+    key?: string,
+  ) {
+    this.principal = principal;
+    this.key = key;
     this.#connection = connection;
     this.#route = route;
     this.#envelope = envelope;
@@ -135,6 +150,12 @@ export class ListenerLink implements Link {
     const { receiver } = this;
     this.close();
     receiver?.lost(reason);
+  }
+
+  /** Its peer may not be served any more. */
+  expel(reason: string): void {
+    this.receiver?.expel?.(reason);
+    if (this.#open) this.lose(reason);
   }
 }
 

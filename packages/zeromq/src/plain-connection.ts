@@ -1,6 +1,8 @@
 import { nativeMark, PlainLink } from "@zerobind/core";
 import type { PlainGateway, PlainPeer } from "@zerobind/core";
 import type { Attempt, ConnectionOwner } from "./connection.ts";
+import { handshakeFailure } from "./handshake.ts";
+import type { Refusal } from "./handshake.ts";
 import type { ZeromqSettings } from "./options.ts";
 import { codeOf, delimiter, makeLossNotice, ZmqSocket } from "./socket.ts";
 import type { SocketEvents } from "./socket.ts";
@@ -11,6 +13,8 @@ export interface PlainTarget {
   readonly ipv6: boolean;
   /** For people: the peer, which may be elsewhere than the endpoint. */
   readonly remoteAddress: string;
+  /** What encrypts the connection, by the binding's names; nothing where it is not encrypted. */
+  readonly curveOptions: Readonly<Record<string, unknown>>;
 }
 
 /** What keeps a connection needs of it; links go to the gateway. */
@@ -59,10 +63,10 @@ export class PlainConnection implements Attempt, PlainPeer, SocketEvents {
   }
 
   open(): void {
-    const { endpoint, ipv6 } = this.#target;
+    const { endpoint, ipv6, curveOptions } = this.#target;
     const own = { maxFrameBytes: this.#maxFrameBytes, ipv6, hasEvents: true, lossNotice: this.#lossNotice };
     try {
-      this.#socket = ZmqSocket.connect(endpoint, { ...this.#settings, ...own }, this);
+      this.#socket = ZmqSocket.connect(endpoint, { ...this.#settings, ...own, own: curveOptions }, this);
     } catch (error) {
       return this.#fail("connect", () => `cannot make a socket (${codeOf(error)}); trying again`);
     }
@@ -102,15 +106,18 @@ export class PlainConnection implements Attempt, PlainPeer, SocketEvents {
 
   event(type: string, code: string): void {
     if (type === "handshake") this.#accept();
-    else if (type.startsWith("handshake:error"))
-      this.#fail(
-        type,
-        () => `the other end is no REP socket, or does not speak ZeroMQ as this one does (${code}); trying again`,
-      );
+    else if (type.startsWith("handshake:error")) this.#refused(type, code);
     else if (type === "connect:retry")
       this.#fail("connect", () => "connection refused, nobody is listening or the host cannot be found; trying again");
     else if (type === "disconnect") this.#disconnected();
     else if (type === "receive:error") this.#lose(`cannot receive any more (${code})`);
+  }
+
+  #refused(type: string, code: string): void {
+    const { describe, refusal } = handshakeFailure(type, code, this.#settings.curve.client);
+    const unlike = (): string =>
+      `the other end is no REP socket, or does not speak ZeroMQ as this one does (${code}); trying again`;
+    this.#fail(type, refusal === "no" ? unlike : describe, refusal);
   }
 
   #accept(): void {
@@ -128,9 +135,9 @@ export class PlainConnection implements Attempt, PlainPeer, SocketEvents {
   }
 
   /** The attempt came to nothing. An open link goes by its loss notice instead, which comes after its last message. */
-  #fail(kind: string, describe: () => string): void {
+  #fail(kind: string, describe: () => string, refusal?: Refusal): void {
     if (this.#state !== "waiting") return;
-    this.#owner.trouble(kind, describe);
+    this.#owner.trouble(kind, describe, refusal);
     this.#end();
   }
 

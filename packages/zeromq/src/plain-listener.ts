@@ -2,6 +2,7 @@ import type { Server, Socket } from "node:net";
 import { PlainGateway } from "@zerobind/core";
 import type { AttachOptions, Attachment, AttachmentListener, PlainUse } from "@zerobind/core";
 import type { ParsedAddress } from "./address.ts";
+import type { CurveUser } from "./curve/server-curve.ts";
 import { bindError, checkIpcPathFree, removeSocketFile } from "./guard.ts";
 import type { ZeromqSettings } from "./options.ts";
 import { PlainConnection } from "./plain-connection.ts";
@@ -38,7 +39,7 @@ export async function listenPlain(
 }
 
 /** The workers of one address. */
-class WorkerListener implements Attachment {
+class WorkerListener implements Attachment, CurveUser {
   address: string;
   readonly #target: ParsedAddress;
   readonly #settings: ZeromqSettings;
@@ -50,6 +51,7 @@ class WorkerListener implements Attachment {
   #folder: string | undefined;
   #made = 0;
   #closing: Promise<void> | undefined;
+  #leave: (() => Promise<void>) | undefined;
 
   constructor(
     target: ParsedAddress,
@@ -69,6 +71,7 @@ class WorkerListener implements Attachment {
   }
 
   async open(): Promise<void> {
+    this.#leave = await this.#settings.curve.server?.enter(this);
     const { mkdtemp } = process.getBuiltinModule("node:fs/promises");
     this.#folder = await mkdtemp(`${process.getBuiltinModule("node:os").tmpdir()}/zerobind-`);
     removeSocketFile(this.#target);
@@ -89,9 +92,19 @@ class WorkerListener implements Attachment {
     await Promise.all([...this.#workers].map((worker) => worker.shut(lingerMs)));
     await closed;
     this.#gateway.close();
+    await this.#leave?.();
     const { rm } = process.getBuiltinModule("node:fs/promises");
     // What cannot be removed is an empty folder among temporary files.
     if (this.#folder !== undefined) await rm(this.#folder, { recursive: true, force: true }).catch(() => undefined);
+  }
+
+  /** Which of the workers has a key is not known, so all have to connect again. */
+  revoked(): void {
+    for (const worker of [...this.#workers]) void worker.shut(0);
+  }
+
+  trouble(kind: string, describe: () => string): void {
+    this.#troubles.report(kind, describe);
   }
 
   #connected(socket: Socket): void {
@@ -108,7 +121,12 @@ class WorkerListener implements Attachment {
     const worker = new Worker(socket, {
       connect: (endpoint) =>
         new PlainConnection(
-          { endpoint, ipv6: false, remoteAddress: peer },
+          {
+            endpoint,
+            ipv6: false,
+            remoteAddress: peer,
+            curveOptions: this.#settings.curve.server?.socketOptions ?? {},
+          },
           this.#settings,
           this.#gateway,
           this.#maxFrameBytes,

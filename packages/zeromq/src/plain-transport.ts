@@ -62,8 +62,9 @@ function connectPlain(
   const troubles = new Troubles((problem) => listener.trouble(`${target.endpoint}: ${problem}`));
   const trouble = (kind: string, describe: () => string): void => troubles.report(kind, describe);
   const gateway = new PlainGateway(options, (link) => listener.accept(link), { ...use, trouble });
-  const { endpoint, ipv6 } = target;
-  const at = { endpoint, ipv6, remoteAddress: endpoint };
+  const { address, endpoint, ipv6 } = target;
+  const curveOptions = settings.curve.client?.socketOptions(address) ?? {};
+  const at = { endpoint, ipv6, remoteAddress: endpoint, curveOptions };
   const make = (owner: ConstructorParameters<typeof PlainConnection>[4]): PlainConnection =>
     new PlainConnection(at, settings, gateway, options.maxFrameBytes, owner);
   const attachment = keepConnected(target, settings, listener, make);

@@ -7,7 +7,7 @@ import {
   StatusMessage,
   Status,
 } from "@zerobind/core";
-import type { PlainRequest } from "@zerobind/core";
+import type { PlainRequest, Principal } from "@zerobind/core";
 
 /*
  * The plain profile: what any ZeroMQ peer can send with a REQ socket and a protobuf library.
@@ -67,6 +67,7 @@ export class PlainExchange implements PlainRequest {
   readonly timeoutMs: number;
   readonly metadata: Metadata | undefined;
   readonly remoteAddress: string;
+  readonly principal: Principal | undefined;
   readonly #send: (frames: Uint8Array[]) => boolean;
   #answered = false;
   #origin: PlainOrigin | undefined;
@@ -77,7 +78,8 @@ export class PlainExchange implements PlainRequest {
     this.#tellGone?.(reason);
   };
 
-  constructor(call: PlainCall, remoteAddress: string, send: (frames: Uint8Array[]) => boolean) {
+  constructor(call: PlainCall, remoteAddress: string, send: (frames: Uint8Array[]) => boolean, principal?: Principal) {
+    this.principal = principal;
     this.path = call.path;
     this.body = call.body;
     this.timeoutMs = call.timeoutMs;

@@ -1,5 +1,5 @@
 import { context, Dealer, Publisher, Pull, Push, Router, Subscriber, XPublisher, XSubscriber } from "zeromq";
-import { setDisconnectNotice, setLossNotice, setSubscriptionQueue } from "./draft-options.ts";
+import { setArrivalNotice, setDisconnectNotice, setLossNotice, setSubscriptionQueue } from "./draft-options.ts";
 import type { ZeromqSettings } from "./options.ts";
 import { refuseInMortalThread } from "./thread-guard.ts";
 
@@ -77,6 +77,16 @@ export function makeSocket(kind: SocketKind, settings: SocketSettings): { socket
   const options = { ...directions[kind], ...commonOptions(settings), ...ownOptions(kind, settings), ...settings.own };
   const socket = new kinds[kind](options);
   if (kind === "sub") setSubscriptionQueue(socket);
+  if (
+    kind === "router" &&
+    settings.own?.["curveServer"] === true &&
+    !(settings.draftOptions && setArrivalNotice(socket))
+  ) {
+    socket.close();
+    throw new TypeError(
+      "CURVE needs the draft options of libzmq, to tell connections apart: leave draftOptions as it is",
+    );
+  }
   if (!settings.draftOptions) return { socket, noticed: false };
   const { lossNotice } = settings;
   if (kind === "router") return { socket, noticed: setDisconnectNotice(socket, lossNotice) };

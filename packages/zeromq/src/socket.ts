@@ -44,11 +44,19 @@ export class ZmqSocket {
   readonly #events: SocketEvents;
   readonly #observed: boolean;
   readonly #ended: Promise<void>;
+  readonly #release: (() => Promise<void>) | undefined;
   #end: () => void = () => undefined;
   #closed = false;
 
-  private constructor(socket: AnySocket, hasLossNotice: boolean, observed: boolean, events: SocketEvents) {
+  private constructor(
+    socket: AnySocket,
+    hasLossNotice: boolean,
+    observed: boolean,
+    events: SocketEvents,
+    release?: () => Promise<void>,
+  ) {
     this.#socket = socket;
+    this.#release = release;
     this.hasLossNotice = hasLossNotice;
     this.#observed = observed;
     this.#events = events;
@@ -79,16 +87,20 @@ export class ZmqSocket {
     }
   }
 
-  /** A socket, by default a ROUTER, bound to an address. Rejects with the error of the binding, whose `code` says why. */
+  /**
+   * A socket, by default a ROUTER, bound to an address. Rejects with the error of the binding, whose `code` says why.
+   * `release` is called when it has ended, and closing waits for that.
+   */
   static async bind(
     address: string,
     settings: SocketSettings,
     events: SocketEvents,
     kind: SocketKind = "router",
+    release?: () => Promise<void>,
   ): Promise<[ZmqSocket, address: string]> {
     const { socket, noticed } = makeSocket(kind, settings);
     try {
-      const wrapped = new ZmqSocket(socket, noticed, true, events);
+      const wrapped = new ZmqSocket(socket, noticed, true, events, release);
       await socket.bind(address);
       const realAddress = socket.lastEndpoint ?? address;
       void wrapped.#receive();
@@ -145,14 +157,19 @@ export class ZmqSocket {
    * later call waits for the same end.
    */
   close(lingerMs: number): Promise<void> {
-    if (this.#closed) return this.#ended;
+    if (this.#closed) return this.#released();
     this.#closed = true;
     this.#socket.linger = lingerMs;
     this.#socket.close();
     if (!this.#observed) this.#end();
     const timer = setTimeout(this.#end, lingerMs + endGraceMs);
     void this.#ended.then(() => clearTimeout(timer));
-    return this.#ended;
+    return this.#released();
+  }
+
+  async #released(): Promise<void> {
+    await this.#ended;
+    await this.#release?.();
   }
 
   async #receive(): Promise<void> {

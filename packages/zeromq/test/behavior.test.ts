@@ -2,8 +2,9 @@ import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { binding } from "@zerobind/core";
-import { zeromq } from "@zerobind/zeromq";
+import { curveClient, serverCurve, zeromq } from "@zerobind/zeromq";
 import { behaviorSuite } from "../../core/test/support/behavior-suite.ts";
+import { makeKeyPair } from "../src/curve/keys.ts";
 import { callbackSuite } from "../../core/test/support/callback-suite.ts";
 
 const stack = binding(zeromq());
@@ -20,5 +21,22 @@ for (const [name, address] of Object.entries(addresses)) {
   callbackSuite(name, { binding: stack, address });
 }
 
+const [serverKeys, clientKeys] = [makeKeyPair(), makeKeyPair()];
+const curve = [
+  serverCurve({ secretKey: serverKeys, allow: [clientKeys.publicKey] }),
+  curveClient({ serverKey: serverKeys.publicKey, keyPair: clientKeys }),
+];
+const encrypted = binding(zeromq({ curve }));
+
+for (const [name, address] of Object.entries({ tcp: addresses.tcp, ipc: addresses.ipc, ws: addresses.ws })) {
+  behaviorSuite(`${name} with CURVE`, { binding: encrypted, address });
+  callbackSuite(`${name} with CURVE`, { binding: encrypted, address });
+}
+
 behaviorSuite("through a queue device over tcp", { binding: stack, address: addresses.tcp, device: true });
 behaviorSuite("through a queue device over inproc", { binding: stack, address: addresses.inproc, device: true });
+behaviorSuite("through a queue device over tcp with CURVE", {
+  binding: encrypted,
+  address: addresses.tcp,
+  device: true,
+});

@@ -74,8 +74,8 @@ export class BackEnd implements AttachmentListener, BackSessionOwner {
     this.#settings.onTrouble(problem);
   }
 
-  over(session: BackSession, reason: string, fatal: boolean): void {
+  over(session: BackSession, reason: string, isFatal: boolean): void {
     this.#sessions.delete(session);
-    if (fatal || session.wasRefused) this.#settings.onTrouble(`a worker at ${session.link.remoteAddress}: ${reason}`);
+    if (isFatal || session.wasRefused) this.#settings.onTrouble(`a worker at ${session.link.remoteAddress}: ${reason}`);
   }
 }

@@ -28,8 +28,8 @@ export interface BackSessionOwner {
   readonly hub: CallSwitch;
   /** What to answer READY with. */
   readonly hello: Uint8Array;
-  /** It is over. `fatal`: the same would happen again. */
-  over(session: BackSession, reason: string, fatal: boolean): void;
+  /** It is over. `isFatal`: the same would happen again. */
+  over(session: BackSession, reason: string, isFatal: boolean): void;
 }
 
 /** The session of a device with a worker, whose client it is. */
@@ -196,7 +196,7 @@ export class BackSession extends CallingSession implements CallWorker, LegOwner 
     const legs = this.#legs.all();
     this.#legs.clear();
     hub.left(this, reason);
-    this.#owner.over(this, reason, this.fatal);
+    this.#owner.over(this, reason, this.fatal !== undefined);
     if (this.#unacknowledged > 0) {
       hub.dropped(
         `${this.#unacknowledged} one-way calls were with a worker that was lost, and may not have been carried out: ${reason}`,

@@ -166,7 +166,7 @@ export function parseAddresses(
     throw new TypeError('an address is wanted, or an array of some, for example "tcp://127.0.0.1:5556"');
   return (addresses as readonly string[]).map((address) => {
     const parsed = parseAddress(address, mode);
-    checkExposure(address, parsed, settings);
+    checkExposure(parsed, settings, mode);
     return parsed;
   });
 }

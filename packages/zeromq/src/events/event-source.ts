@@ -1,8 +1,8 @@
 import type { ZeromqSettings } from "../options.ts";
 import type { ParsedAddress } from "../address.ts";
 import type { SocketEvents } from "../socket.ts";
-import { openEventSocket } from "./event-socket.ts";
-import type { EventSocket } from "./event-socket.ts";
+import { openSocket } from "../open-socket.ts";
+import type { OpenSocket } from "../open-socket.ts";
 import { isControlTopic } from "./event-wire.ts";
 
 /** What a source tells its subscriber. */
@@ -24,7 +24,7 @@ export class EventSource implements SocketEvents {
   readonly #owner: SourceOwner;
   readonly #settings: ZeromqSettings;
   readonly #maxFrameBytes: number;
-  #opened: EventSocket | undefined;
+  #opened: OpenSocket | undefined;
   /** Connections that there are; always 1 where they have no events. */
   #connections = 0;
   /** Connections that came to nothing, whose loss is still to be told. */
@@ -57,8 +57,14 @@ export class EventSource implements SocketEvents {
   /** `prefixes` is asked for what is subscribed by the time that it is open. */
   async open(prefixes: () => readonly Buffer[]): Promise<void> {
     const { parsed, attach } = this;
-    const plan = { kind: "sub", attach, parsed, settings: this.#settings, maxFrameBytes: this.#maxFrameBytes } as const;
-    const opened = await openEventSocket({ ...plan, own: {} }, this);
+    const plan = {
+      kind: "sub",
+      mode: attach,
+      parsed,
+      settings: this.#settings,
+      maxFrameBytes: this.#maxFrameBytes,
+    } as const;
+    const opened = await openSocket({ ...plan, own: {} }, this);
     this.#opened = opened;
     if (this.#closed) return this.close();
     for (const prefix of prefixes()) opened.socket.subscribe(prefix);
@@ -76,12 +82,7 @@ export class EventSource implements SocketEvents {
     this.#closed = true;
     const opened = this.#opened;
     this.#opened = undefined;
-    try {
-      opened?.release();
-    } catch {
-      // Whoever owns the directory now may forbid it; a file that stays is no hindrance.
-    }
-    await opened?.socket.close(0);
+    await opened?.close(0);
   }
 
   event(type: string, code: string): void {

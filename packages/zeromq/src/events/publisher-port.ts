@@ -1,8 +1,8 @@
 import { answerFrames } from "./answers.ts";
 import type { AnswerSource } from "./answers.ts";
 import type { Audience } from "./audience.ts";
-import { openEventSocket } from "./event-socket.ts";
-import type { EventSocket, EventSocketPlan } from "./event-socket.ts";
+import { openSocket } from "../open-socket.ts";
+import type { OpenSocket, SocketPlan } from "../open-socket.ts";
 import {
   isControlTopic,
   isSyncTopic,
@@ -33,12 +33,12 @@ export interface PortOwner {
 /** An XPUB at one address: sends, keeps the audience, and answers sync topics. */
 export class PublisherPort implements SocketEvents {
   readonly #owner: PortOwner;
-  readonly #plan: EventSocketPlan;
-  #opened: EventSocket | undefined;
+  readonly #plan: SocketPlan;
+  #opened: OpenSocket | undefined;
   #syncs: SyncTopic[] = [];
   #scheduled: NodeJS.Immediate | undefined;
 
-  constructor(owner: PortOwner, plan: EventSocketPlan) {
+  constructor(owner: PortOwner, plan: SocketPlan) {
     this.#owner = owner;
     this.#plan = plan;
   }
@@ -48,7 +48,7 @@ export class PublisherPort implements SocketEvents {
   }
 
   async open(): Promise<void> {
-    this.#opened = await openEventSocket(this.#plan, this);
+    this.#opened = await openSocket(this.#plan, this);
   }
 
   /** False: it is not open. */
@@ -61,12 +61,7 @@ export class PublisherPort implements SocketEvents {
     this.#syncs = [];
     const opened = this.#opened;
     this.#opened = undefined;
-    try {
-      opened?.release();
-    } catch {
-      // Whoever owns the directory now may forbid it; a file that stays is no hindrance.
-    }
-    await opened?.socket.close(lingerMs);
+    await opened?.close(lingerMs);
   }
 
   event(type: string, code: string): void {

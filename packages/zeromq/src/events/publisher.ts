@@ -1,7 +1,7 @@
 import { checkContract, checkOptions, guarded, kindOf, Lifecycle } from "@zerobind/core";
 import type { Contract, PublisherOf } from "@zerobind/core";
 import type { ParsedAddress } from "../address.ts";
-import { exposureWarning } from "../guard.ts";
+import { exposureWarning, isExposed } from "../guard.ts";
 import { toSettings } from "../options.ts";
 import type { ZeromqSettings } from "../options.ts";
 import { Troubles } from "../trouble.ts";
@@ -49,6 +49,7 @@ export interface SubscriberWish {
 export class EventPublisher extends Lifecycle {
   readonly #settings: ZeromqSettings;
   readonly #options: EventPublisherOptions;
+  readonly #attach: "bind" | "connect";
   readonly #parsed: readonly ParsedAddress[];
   readonly #counts = new Counts();
   readonly #waiting = new Waiting();
@@ -70,6 +71,7 @@ export class EventPublisher extends Lifecycle {
     const { attach = "bind", replay, lastValue = false, beatIntervalMs = 1_000 } = options;
     this.#options = options;
     this.#settings = toSettings(options.zeromq);
+    this.#attach = attach;
     this.#parsed = parseAddresses(address, attach, this.#settings);
     const { events = 1_000, bytes = 16 * 2 ** 20 } = replay ?? { events: 0 };
     this.#kept = new KeptEvents({ events, bytes, lastValue });
@@ -152,7 +154,7 @@ export class EventPublisher extends Lifecycle {
 
   protected async onOpen(): Promise<void> {
     for (const [index, parsed] of this.#parsed.entries()) {
-      if (parsed.remote) this.#settings.onWarning(exposureWarning(parsed.endpoint));
+      if (isExposed(parsed, this.#settings, this.#attach)) this.#settings.onWarning(exposureWarning(parsed.endpoint));
       await this.#ports[index]!.open();
     }
   }
@@ -185,7 +187,7 @@ export class EventPublisher extends Lifecycle {
     };
     const plan = {
       kind: "xpub",
-      attach,
+      mode: attach,
       parsed,
       settings: this.#settings,
       maxFrameBytes: maxSubscriptionBytes,

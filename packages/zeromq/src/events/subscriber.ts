@@ -1,7 +1,7 @@
 import { checkContract, checkOptions, Lifecycle } from "@zerobind/core";
 import type { Contract, EventHandlerOf, SubscribeOptions, SubscriberOf, Subscription } from "@zerobind/core";
 import type { ParsedAddress } from "../address.ts";
-import { exposureWarning } from "../guard.ts";
+import { exposureWarning, isExposed } from "../guard.ts";
 import { toSettings } from "../options.ts";
 import { parseAddresses, subscriberChecks } from "./event-options.ts";
 import type { EventSubscriberOptions } from "./event-options.ts";
@@ -26,6 +26,7 @@ import type { TopicTemplate } from "./topic-template.ts";
  */
 export class EventSubscriber extends Lifecycle {
   readonly #options: EventSubscriberOptions;
+  readonly #attach: "bind" | "connect";
   readonly #parsed: readonly ParsedAddress[];
   readonly #core: SubscriberCore;
 
@@ -35,7 +36,8 @@ export class EventSubscriber extends Lifecycle {
     checkOptions("subscriber option", options, subscriberChecks);
     const settings = toSettings(options.zeromq);
     this.#options = options;
-    this.#parsed = parseAddresses(address, options.attach ?? "connect", settings);
+    this.#attach = options.attach ?? "connect";
+    this.#parsed = parseAddresses(address, this.#attach, settings);
     this.#core = new SubscriberCore(options, settings, this.#parsed);
   }
 
@@ -100,7 +102,7 @@ export class EventSubscriber extends Lifecycle {
   protected async onOpen(): Promise<void> {
     const { settings, ports } = this.#core;
     for (const [index, parsed] of this.#parsed.entries()) {
-      if (parsed.remote) settings.onWarning(exposureWarning(parsed.endpoint));
+      if (isExposed(parsed, settings, this.#attach)) settings.onWarning(exposureWarning(parsed.endpoint));
       await ports[index]!.open();
     }
   }

@@ -52,6 +52,19 @@ export interface Welcome {
   maxConcurrentCalls: number;
 }
 
+/**
+ * The meta of AUTH, the only record of its batch: who is at the connecting end, where the transport encrypts by keys.
+ * The end that was connected to asks with a challenge before it answers the first message of the connection; the
+ * other end answers with its key and the proof that it holds it.
+ */
+export interface Auth {
+  /** 32 random bytes; in the question only. */
+  challenge: Uint8Array;
+  /** The two below are in the answer only: 32 bytes each. */
+  publicKey: Uint8Array;
+  proof: Uint8Array;
+}
+
 /** What the sender of this message accepts from its peer. */
 export interface Limits {
   /** Largest message body, in bytes, after its fragments are joined. */
@@ -637,6 +650,113 @@ export const Welcome: MessageFns<Welcome, "zerobind.v1.Welcome"> = {
     message.features = object.features?.map((e) => e) || [];
     message.serverInfo = object.serverInfo ?? "";
     message.maxConcurrentCalls = object.maxConcurrentCalls ?? 0;
+    return message;
+  },
+};
+
+function createBaseAuth(): Auth {
+  return { challenge: noBytes, publicKey: noBytes, proof: noBytes };
+}
+
+export const Auth: MessageFns<Auth, "zerobind.v1.Auth"> = {
+  $type: "zerobind.v1.Auth" as const,
+
+  encode(message: Auth, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.challenge.length !== 0) {
+      writer.uint32(10).bytes(message.challenge);
+    }
+    if (message.publicKey.length !== 0) {
+      writer.uint32(18).bytes(message.publicKey);
+    }
+    if (message.proof.length !== 0) {
+      writer.uint32(26).bytes(message.proof);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Auth {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuth();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.challenge = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.publicKey = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.proof = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Auth {
+    return {
+      challenge: isSet(object.challenge) ? bytesFromBase64(object.challenge) : noBytes,
+      publicKey: isSet(object.publicKey)
+        ? bytesFromBase64(object.publicKey)
+        : isSet(object.public_key)
+        ? bytesFromBase64(object.public_key)
+        : noBytes,
+      proof: isSet(object.proof) ? bytesFromBase64(object.proof) : noBytes,
+    };
+  },
+
+  toJSON(message: Auth): unknown {
+    const obj: any = {};
+    if (message.challenge.length !== 0) {
+      obj.challenge = base64FromBytes(message.challenge);
+    }
+    if (message.publicKey.length !== 0) {
+      obj.publicKey = base64FromBytes(message.publicKey);
+    }
+    if (message.proof.length !== 0) {
+      obj.proof = base64FromBytes(message.proof);
+    }
+    return obj;
+  },
+
+  create(base?: MessageInit<Auth>): Auth {
+    return Auth.fromPartial(base ?? {});
+  },
+  fromPartial(object: MessageInit<Auth>): Auth {
+    const message = createBaseAuth();
+    message.challenge = object.challenge ?? noBytes;
+    message.publicKey = object.publicKey ?? noBytes;
+    message.proof = object.proof ?? noBytes;
     return message;
   },
 };

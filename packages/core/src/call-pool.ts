@@ -191,7 +191,9 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
   /** Ends the calls that wait, unless there is a connection: none can come. */
   giveUp(reason: string, code: StatusCode = Status.UNAVAILABLE): void {
     if (this.connected) return;
-    this.#waiting.failAll(({ method }) => new RpcError(code, `${method.path} at ${this.address}: ${reason}`));
+    // What is known of an address begins with it.
+    const why = reason.startsWith(`${this.address}: `) ? reason : `${this.address}: ${reason}`;
+    this.#waiting.failAll(({ method }) => new RpcError(code, `${method.path} at ${why}`));
   }
 
   /** Takes no more calls. */

@@ -49,7 +49,6 @@ export interface CurveUser {
   trouble(kind: string, describe: () => string): void;
 }
 
-const defaultTimeoutMs = 3_000;
 /** Keys whose owners are remembered from the handshake until they say who they are. */
 const maxAdmitted = 65_536;
 const optionNames: readonly string[] = ["secretKey", "allow", "allowTimeoutMs"];
@@ -80,7 +79,7 @@ export class CurveServer implements ServerCurve, ZapDomain {
 
   constructor(options: ServerCurveOptions) {
     checkNames("serverCurve", options, optionNames);
-    const { secretKey, allow, allowTimeoutMs = defaultTimeoutMs } = options;
+    const { secretKey, allow, allowTimeoutMs = 3_000 } = options;
     if (!Number.isInteger(allowTimeoutMs) || allowTimeoutMs < 1 || allowTimeoutMs > 60_000)
       throw new TypeError(`option allowTimeoutMs of serverCurve() must be a whole number from 1 to 60000`);
     this.decideTimeoutMs = allowTimeoutMs;

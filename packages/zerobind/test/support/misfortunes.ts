@@ -158,7 +158,7 @@ export const misfortunes: Readonly<Record<string, Misfortune>> = {
     return await OpenGreeter.open({ contract, address: greeter.host.address });
   },
   "bindings differ": async (contract) => {
-    const host = withElement("gzip");
+    const host = withElement("seal");
     await using greeter = await OpenGreeter.open({ contract, host });
     return await greeter.client["sayHello"]!(ada);
   },

@@ -110,6 +110,7 @@ tests("long tests", 5, (minutes, args) => run(minutes, "npm", "test", "--", ...a
 command("demo", 2, "npm", "run", "demo");
 command("interop", 3, "npm", "run", "interop");
 task("faults", 4, "faults", ...quickFaults);
+task("supply chain", 2, "supply-chain");
 task("packed packages", 5, "pack-smoke");
 task("benchmarks", 4, "bench", "--quick");
 tests("test on Node 22", 5, onNode(22));

@@ -2,9 +2,10 @@ import type { BodyCodec } from "./binding.ts";
 import { noMessage, notDecoded, notEncoded, tooLarge } from "./call-errors.ts";
 import { wishOf } from "./compression.ts";
 import type { PackedMessage } from "./compression.ts";
-import type { AnyMessageType, MessageType } from "./contract.ts";
+import type { AnyMessageType } from "./contract.ts";
 import type { Limits } from "./limits.ts";
 import { maxFragmented } from "./backlog.ts";
+import { creditType, grantedMessages } from "./credit-record.ts";
 import { Joiner } from "./joiner.ts";
 import { Metadata, metadataFromEntries } from "./metadata.ts";
 import type { MetadataEntry } from "./gen/zerobind/v1/wire.pb.ts";
@@ -29,18 +30,6 @@ export interface CallPort {
   readonly peerLimits: Limits;
   /** Messages of which some fragments have come, but not all. */
   joining: number;
-}
-
-/** The credit of a stream in messages; the one in bytes is in the record's aux field. */
-const creditType = {
-  encode: (messages: number, writer: { fixed32(value: number): unknown }) => writer.fixed32(messages),
-  decode: (reader: { fixed32(): number }) => reader.fixed32(),
-} as unknown as AnyMessageType;
-
-/** The messages that a CREDIT record of a call grants; the bytes are in its aux field. */
-export function grantedMessages(batch: BatchReader): number {
-  if (batch.metaLength !== 4) throw new WireError("a CREDIT record has no count of messages");
-  return batch.meta(creditType as MessageType<number>);
 }
 
 /**

@@ -260,7 +260,9 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     if (code === undefined || call.waitsForReady) return this.#waiting.take(call);
     const error = new RpcError(code, `${call.method.path} at ${this.address} was not sent: ${this.obstacle()}`);
     // Not at once: whoever tries again and again would keep everything else from running.
-    inNextTurn(() => void (call.ended || call.failHere(error)));
+    inNextTurn(() => {
+      if (!call.ended) call.failHere(error);
+    });
   }
 
   /** The status of calls that cannot be sent since connecting is hopeless everywhere; undefined while it is not. */

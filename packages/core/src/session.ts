@@ -9,7 +9,7 @@ import type { Limits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import type { OutboxPort } from "./outgoing.ts";
 import { BatchReader, Flag, RecordType, RefuseReason, WireError, attachBytes } from "./records.ts";
-import { Timed, now } from "./timer-wheel.ts";
+import { TimedTask, now } from "./timer-wheel.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 import type { Link, LinkReceiver } from "./transport.ts";
 
@@ -45,20 +45,6 @@ export interface SessionSettings {
   readonly onDefect: (error: unknown) => void;
 }
 
-/** Asks a silent peer for a sign of life while calls are open. */
-class Watch extends Timed {
-  readonly #check: () => void;
-
-  constructor(check: () => void) {
-    super();
-    this.#check = check;
-  }
-
-  onDeadline(): void {
-    this.#check();
-  }
-}
-
 /**
  * One connection's conversation, the same on both ends: batches in and out, the session tag, its credit, PING,
  * and the end. Everything about calls is left to the two subclasses.
@@ -82,8 +68,8 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
   /** What the last PING said, until it is answered. */
   #pinged: number | undefined;
   readonly #compressing: CompressingCodec | undefined;
-  readonly #watch = new Watch(() => this.#checkPeer());
-  readonly #doubts = new Watch(() => this.giveUp("the peer does not answer"));
+  readonly #watch = new TimedTask(() => this.#checkPeer());
+  readonly #doubts = new TimedTask(() => this.giveUp("the peer does not answer"));
 
   constructor(link: Link, settings: SessionSettings) {
     this.link = link;

@@ -1,4 +1,4 @@
-import { grantedMessages } from "./call-half.ts";
+import { grantedMessages } from "./credit-record.ts";
 import type { CallPort } from "./call-half.ts";
 import type { Peer, SessionContext } from "./context.ts";
 import type { MethodDescriptor } from "./contract.ts";

@@ -77,7 +77,8 @@ export class OpenSocket implements CurveUser, SocketEvents {
 
   /** The socket of now, which is closed while it is being replaced. */
   get socket(): ZmqSocket {
-    return this.#socket!;
+    if (!this.#socket) throw new Error("the socket is not open yet");
+    return this.#socket;
   }
 
   async open(): Promise<void> {
@@ -141,8 +142,8 @@ export class OpenSocket implements CurveUser, SocketEvents {
     if (this.#closed) return;
     try {
       await this.open();
-      if (this.#closed) return await this.#shut(0);
-      this.#events.event("renewed", "");
+      if (this.#closed) await this.#shut(0);
+      else this.#events.event("renewed", "");
     } catch (error) {
       this.#events.event("curve", `it cannot be opened again yet: ${String(error)}`);
       if (!this.#closed) this.#timer = setTimeout(() => void this.#renew(), rebindMs);

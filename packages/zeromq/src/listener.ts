@@ -105,9 +105,9 @@ class Listener implements Attachment, PeerOwner, SocketEvents, DoorOwner, CurveU
   }
 
   event(type: string, code: string): void {
-    if (type === "accept:error") {
+    if (type === "accept:error" || code === "EMFILE") {
       this.#troubles.report(
-        type,
+        "accept:error",
         () => `a peer could not be let in (${code}); if there are too many connections, raise the limit of open files`,
       );
     } else if (type.startsWith("handshake:error")) {

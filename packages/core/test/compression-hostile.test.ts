@@ -1,6 +1,7 @@
+import { EventEmitter, once } from "node:events";
 import { describe, expect, test } from "@jest/globals";
-import { ServiceHost, Status, binding, memory } from "@zerobind/core";
-import type { BindingLike } from "@zerobind/core";
+import { Channel, ServiceHost, Status, binding, memory } from "@zerobind/core";
+import type { BindingLike, RpcError } from "@zerobind/core";
 import { compressedHeadBytes, withHead } from "../src/compression.ts";
 import { Flag, RecordType } from "../src/records.ts";
 import { EchoReply, EchoRequest } from "./gen/test/v1/behavior.pb.ts";
@@ -215,6 +216,33 @@ describe("a host that gets a compressed request", () => {
       message: "the peer sent more messages than it was granted",
     });
     expect(element.inflated.length).toBeLessThan(10);
+  });
+});
+
+describe("a request that came compressed", () => {
+  test("is not undone before its caller is let in, and never if it is not", async () => {
+    const element = runs();
+    const stack = binding(element, memory());
+    let decide!: (may: boolean) => void;
+    const asked = new EventEmitter();
+    const authorize = () =>
+      new Promise<boolean>((resolve) => {
+        decide = resolve;
+        asked.emit("asked");
+      });
+    await using host = new ServiceHost({ binding: stack, authorize }).serve(Behavior, new BehaviorService());
+    await host.open("memory://*");
+    await using channel = new Channel(host.address, { binding: stack });
+    const client = channel.client(Behavior);
+    for (const may of [false, true]) {
+      const question = once(asked, "asked");
+      const reply = client.echo({ text: "a".repeat(100) }).catch((error: RpcError) => error.codeName);
+      await question;
+      expect(element.inflated).toEqual([]);
+      decide(may);
+      expect(await reply).toEqual(may ? expect.objectContaining({ text: "a".repeat(100) }) : "UNAUTHENTICATED");
+    }
+    expect(element.inflated).toEqual([102, 102]);
   });
 });
 

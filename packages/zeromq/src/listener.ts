@@ -16,8 +16,9 @@ import { codeOf, delimiter, makeLossNotice, probe } from "./socket.ts";
 import type { SocketEvents, ZmqSocket } from "./socket.ts";
 import { escapeBytes, Troubles } from "./trouble.ts";
 
-/** Devices between the peer and here. More would be a loop, or somebody filling memory. */
+/** Devices between the peer and here. More would be a loop, or somebody filling memory, as are longer ids than ZeroMQ has. */
 const maxHops = 16;
+const maxHopBytes = 255;
 /** Peers that may be reached through one connection. */
 const maxLinksPerConnection = 65_536;
 
@@ -105,9 +106,9 @@ class Listener implements Attachment, PeerOwner, SocketEvents, DoorOwner, CurveU
   }
 
   event(type: string, code: string): void {
-    if (type === "accept:error") {
+    if (type === "accept:error" || code === "EMFILE") {
       this.#troubles.report(
-        type,
+        "accept:error",
         () => `a peer could not be let in (${code}); if there are too many connections, raise the limit of open files`,
       );
     } else if (type.startsWith("handshake:error")) {
@@ -131,6 +132,9 @@ class Listener implements Attachment, PeerOwner, SocketEvents, DoorOwner, CurveU
     }
     if (this.#door && frames.length === 2 && delimited) return void this.#present.add(frames[0]!.toString("latin1"));
     if (end > maxHops) return this.#drop("hops", `went through more than ${maxHops} devices`, frames);
+    for (let hop = 1; hop < end; hop++)
+      if (frames[hop]!.length > maxHopBytes)
+        return this.#drop("hops", `has a hop of more than ${maxHopBytes} bytes`, frames);
     const body = frames.slice(delimited ? end + 1 : end);
     if (body[0]?.[0] === nativeMark) this.#native(frames, end, body);
     else this.#plain(frames.slice(0, end), body);

@@ -1,4 +1,5 @@
 import type { LinkAuth, Principal } from "@zerobind/core";
+import { originOf } from "../front/origins.ts";
 import { Troubles } from "../trouble.ts";
 import { AllowList } from "./allow-list.ts";
 import type { Allow } from "./allow-list.ts";
@@ -131,7 +132,7 @@ export class CurveServer implements ServerCurve, ZapDomain {
   }
 
   decide(key: string, peerAddress: string): Principal | undefined | Promise<Principal | undefined> {
-    const decision = this.#allow.decide(key, { address: peerAddress, domain: this.#domain });
+    const decision = this.#allow.decide(key, { address: originOf(peerAddress), domain: this.#domain });
     return decision instanceof Promise
       ? decision.then((principal) => this.#admit(key, principal))
       : this.#admit(key, decision);

@@ -1,0 +1,193 @@
+import { spawnSync } from "node:child_process";
+import { curveKeyPair } from "zeromq";
+import { portOf } from "../harness/addresses.ts";
+import { mib } from "../harness/checks.ts";
+import type { Peer } from "../harness/peer.ts";
+import type { ScenarioPlan } from "../harness/run.ts";
+import type { Scenario } from "../harness/scenario.ts";
+import type { Target } from "../peer/attack-bytes.ts";
+import type { Held } from "../peer/attacker.ts";
+import { pause, sharedMs } from "../peer/clock.ts";
+
+/** Promised: who has not finished the handshake is cut by then. */
+const handshakeLimitMs = 5_000;
+/** A polite client's p99 beside an attack, with all processes on two processors. */
+const politeP99Ms = 500;
+/** Memory that a process keeps of what it has let go: the allocator's own. */
+const keptBytes = 96 * 1024 * 1024;
+/** Of onTrouble, from a host with three addresses. */
+const linesPerSecond = 30;
+const fewFiles = 256;
+const [serverKeys, politeKeys, insiderKeys] = [curveKeyPair(), curveKeyPair(), curveKeyPair()];
+
+export const abuse: ScenarioPlan = {
+  name: "abuse",
+  proves:
+    "floods, silence, garbage, half handshakes, foreign keys, a hostile client that was let in, and a lack of open files leave a polite client of CURVE its 20 calls a second, and nothing behind.",
+  transports: ["tcp"],
+
+  async run(scenario) {
+    const server = await scenario.peer("server");
+    const addresses = ["tcp://127.0.0.1:0", "ws://127.0.0.1:0", "tcp://0.0.0.0:0"];
+    const siege = await Siege.begin(scenario, server, addresses);
+    await siege.beside("mute connections, and halves of handshakes", () => silence(siege));
+    await siege.beside("a flood of connections", () => flood(siege, 2_500));
+    await siege.beside("garbage", () => siege.each((attacker, target) => attacker.ask("garbage", target, 2_500)));
+    await server.ask("decideIn", 100);
+    await siege.beside("foreign keys, while to decide takes 100 ms", () => hammer(siege, 2_500));
+    await server.ask("decideIn", 0);
+    await siege.beside("a hostile client that is let in", () => insider(siege));
+    await siege.beside("all of them", () =>
+      Promise.all([silence(siege), flood(siege, 2_500), hammer(siege, 2_500), insider(siege)]),
+    );
+    await siege.end();
+    await withFewFiles(scenario);
+  },
+};
+
+/** A host, two polite clients, and two attackers, each with one client or attacker for tcp and one for ws. */
+class Siege {
+  readonly scenario: Scenario;
+  readonly server: Peer;
+  readonly targets: Target[];
+  readonly #polite: Peer;
+  readonly #attackers: Peer[];
+  readonly #rssBytes: number;
+  readonly #fds: number;
+
+  private constructor(
+    scenario: Scenario,
+    server: Peer,
+    targets: Target[],
+    polite: Peer,
+    attackers: Peer[],
+    [fds, rssBytes]: [number, number],
+  ) {
+    this.scenario = scenario;
+    this.server = server;
+    this.targets = targets;
+    this.#polite = polite;
+    this.#attackers = attackers;
+    this.#fds = fds;
+    this.#rssBytes = rssBytes;
+  }
+
+  static async begin(scenario: Scenario, server: Peer, addresses: string[], name = ""): Promise<Siege> {
+    const allowed = [politeKeys.publicKey, insiderKeys.publicKey];
+    const bound = await server.ask("serveSecurely", addresses, { secretKey: serverKeys.secretKey, allowed });
+    const polite = await scenario.peer(`polite${name}`);
+    const targets: Target[] = [];
+    const attackers: Peer[] = [];
+    for (const address of bound) {
+      const scheme = address.startsWith("ws") ? "ws" : "tcp";
+      const target: Target = { scheme, port: portOf(address), serverKey: serverKeys.publicKey };
+      await polite.ask("connectSecurely", `${scheme}://127.0.0.1:${target.port}`, target.serverKey, politeKeys);
+      targets.push(target);
+      attackers.push(await scenario.peer(`attacker${name} ${attackers.length + 1}`));
+    }
+    for (let call = 0; call < bound.length; call++) await polite.ask("reached", 5_000);
+    await scenario.warmUp(polite);
+    await scenario.baseline(server, polite);
+    const { fds, rssBytes } = await server.ask("snapshot", false);
+    await polite.ask("startPaced", "polite", { method: "work", bytes: 32 }, 20);
+    return new Siege(scenario, server, targets, polite, attackers, [fds, rssBytes]);
+  }
+
+  /** One attacker on each address, at the same time. */
+  async each<T>(attack: (attacker: Peer, target: Target) => Promise<T>): Promise<T[]> {
+    return await Promise.all(this.targets.map((target, index) => attack(this.#attackers[index]!, target)));
+  }
+
+  /** Checks what the polite client got beside an attack, and that nothing of the attack is left. */
+  async beside(what: string, attack: () => Promise<unknown>): Promise<void> {
+    const { scenario, server } = this;
+    scenario.step(what);
+    await this.#polite.ask("take");
+    await attack();
+    const summary = await this.#polite.ask("take");
+    scenario.expectCodes(`polite, beside ${what}`, { ...summary, open: [] }, ["OK"]);
+    scenario.atLeast(`polite calls beside ${what}`, summary.ended, 20);
+    scenario.atMost(`p99 of a polite client beside ${what}`, summary.latency.p99, politeP99Ms);
+    scenario.figure(`polite p99 beside ${what}`, summary.latency.p99);
+    const endMs = sharedMs() + 6_000;
+    let now = await server.ask("snapshot", false);
+    for (; now.fds > this.#fds && sharedMs() < endMs; now = await server.ask("snapshot", false)) await pause(100);
+    scenario.equal(`open files after ${what}`, now.fds, this.#fds);
+    const ok = now.rssBytes <= this.#rssBytes + keptBytes;
+    scenario.check(
+      "memory",
+      `memory after ${what}`,
+      ok,
+      `${mib(this.#rssBytes)} + ${mib(keptBytes)}`,
+      mib(now.rssBytes),
+    );
+  }
+
+  /** Those that kept silent were cut in time. */
+  held(what: string, { opened, cut, slowestMs }: Held): void {
+    this.scenario.equal(`${what}: connections that were cut, of ${opened}`, cut, opened);
+    this.scenario.atMost(`${what}: until the last was cut`, slowestMs, handshakeLimitMs);
+    this.scenario.figure(`${what}: ${opened} cut within`, slowestMs);
+  }
+
+  async end(): Promise<void> {
+    const { scenario, server } = this;
+    await this.#polite.ask("stop", "polite");
+    await scenario.outcome("all the time", this.#polite, ["OK"]);
+    const { lines, mostPerSecond, unclean, kinds } = await server.ask("troubles");
+    scenario.atMost("lines of onTrouble in a second", mostPerSecond, linesPerSecond, "lines");
+    scenario.equal("lines of onTrouble that are not fit for a log", unclean.length, 0);
+    if (unclean.length > 0) scenario.equal("the first of them", JSON.stringify(unclean[0]), "");
+    scenario.figure("told of troubles", lines, `lines of ${kinds.length} kinds`);
+  }
+}
+
+async function silence(siege: Siege): Promise<void> {
+  const many = await siege.each((attacker, target) =>
+    Promise.all([
+      attacker.ask("hold", target, "mute", 1_000),
+      attacker.ask("hold", target, "half", 150),
+      attacker.ask("hold", target, "greeting", 150),
+      attacker.ask("hold", target, "hello", 150),
+      attacker.ask("drip", target, 50),
+    ]),
+  );
+  for (const [index, held] of many.entries()) {
+    const { scheme } = siege.targets[index]!;
+    const names = ["mute", "half a greeting", "greeting only", "HELLO only", "byte by byte"];
+    for (const [kind, each] of held.entries()) siege.held(`${scheme} ${index + 1}, ${names[kind]!}`, each);
+  }
+}
+
+async function flood(siege: Siege, forMs: number): Promise<void> {
+  const counts = await siege.each((attacker, target) => attacker.ask("floodWith", target, forMs));
+  siege.scenario.figure("connections a second", (sum(counts) / forMs) * 1000, "");
+}
+
+async function hammer(siege: Siege, forMs: number): Promise<void> {
+  const counts = await siege.each((attacker, target) => attacker.ask("hammer", target, forMs));
+  siege.scenario.figure("foreign keys a second", (sum(counts) / forMs) * 1000, "");
+}
+
+async function insider(siege: Siege): Promise<void> {
+  const startedMs = sharedMs();
+  const visits = 34_000;
+  const answers = await siege.each((attacker, target) => attacker.ask("insider", target, insiderKeys, visits));
+  siege.scenario.figure(`${visits * answers.length} visits in`, sharedMs() - startedMs);
+}
+
+/** A process that may open few files: those that are in go on, and others get in when the attack is over. */
+async function withFewFiles(scenario: Scenario): Promise<void> {
+  const server = await scenario.peer("server with few files");
+  const { status } = spawnSync("prlimit", ["--pid", String(server.pid), `--nofile=${fewFiles}`]);
+  scenario.equal("prlimit", status, 0);
+  const siege = await Siege.begin(scenario, server, ["tcp://127.0.0.1:0", "ws://127.0.0.1:0"], " of few files");
+  await siege.beside("a lack of open files", () =>
+    siege.each((attacker, target) => attacker.ask("hold", target, "mute", fewFiles * 2)),
+  );
+  await siege.end();
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

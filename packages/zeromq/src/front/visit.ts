@@ -1,0 +1,128 @@
+import type { Socket } from "node:net";
+import { codeOf } from "../socket.ts";
+import { HandshakeWatch, prefaceOf } from "./handshake-watch.ts";
+import { hostOf } from "./net-listen.ts";
+import { forgetOrigin, haveNoOrigins, originFor } from "./origins.ts";
+
+/** How long what is under way to a client may take to leave. */
+export const relayGraceMs = 1_000;
+const innerHost = "127.0.0.1";
+
+/** What a visit needs of its front. */
+export interface VisitOwner {
+  readonly scheme: "ws" | "tcp";
+  /** Where ZeroMQ listens. */
+  readonly innerPort: number;
+  readonly handshakeTimeoutMs: number;
+  /** The two ends agree: it is a stranger no more. */
+  agreed(visit: Visit): void;
+  ended(visit: Visit): void;
+  trouble(kind: string, describe: () => string): void;
+}
+
+/** One connection from outside, led on to ZeroMQ once it has begun as it must. */
+export class Visit {
+  readonly #outer: Socket;
+  readonly #owner: VisitOwner;
+  readonly #watch: HandshakeWatch;
+  readonly #from: string | undefined;
+  readonly #timer: NodeJS.Timeout;
+  #preface: Buffer = Buffer.alloc(0);
+  #inner: Socket | undefined;
+  #hasEnded = false;
+
+  constructor(outer: Socket, owner: VisitOwner) {
+    this.#outer = outer;
+    this.#owner = owner;
+    this.#watch = new HandshakeWatch(owner.scheme);
+    this.#from = hostOf(outer.remoteAddress);
+    this.#timer = setTimeout(() => this.#late(), owner.handshakeTimeoutMs);
+    outer.setNoDelay(true);
+    outer.on("error", () => undefined);
+    outer.on("close", () => this.end());
+    outer.on("data", this.#begin);
+  }
+
+  /** Cuts the connection; what is under way to the client still leaves. */
+  end(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    clearTimeout(this.#timer);
+    this.#inner?.destroySoon();
+    this.#outer.destroySoon();
+    // Nobody may read it.
+    const sockets = [this.#outer, this.#inner];
+    if (this.#outer.writableLength > 0 || (this.#inner?.writableLength ?? 0) > 0)
+      setTimeout(() => sockets.forEach((socket) => socket?.destroy()), relayGraceMs);
+    else sockets.forEach((socket) => socket?.destroy());
+    this.#owner.ended(this);
+  }
+
+  readonly #begin = (bytes: Buffer): void => {
+    this.#preface = this.#preface.length === 0 ? bytes : Buffer.concat([this.#preface, bytes]);
+    const { scheme } = this.#owner;
+    const preface = prefaceOf(scheme, this.#preface);
+    if (preface === "more") return;
+    if (preface === "wrong") return this.#cut("preface", `does not begin as a client of ${scheme} does`);
+    this.#outer.off("data", this.#begin);
+    this.#outer.pause();
+    this.#leadOn();
+  };
+
+  #leadOn(): void {
+    const local = originFor(this.#from);
+    const { innerPort: port } = this.#owner;
+    const inner = process.getBuiltinModule("node:net").connect({
+      host: innerHost,
+      port,
+      noDelay: true,
+      ...(local !== undefined && { localAddress: local }),
+    });
+    this.#inner = inner;
+    inner.on("error", (error) => {
+      if (local !== undefined && codeOf(error) === "EADDRNOTAVAIL") haveNoOrigins();
+    });
+    inner.on("close", () => {
+      if (local !== undefined) forgetOrigin(local);
+      this.end();
+    });
+    const preface = this.#preface;
+    this.#preface = Buffer.alloc(0);
+    inner.write(preface);
+    // The request for a WebSocket is no part of what is read along.
+    const rest = this.#owner.scheme === "ws" ? preface.subarray(preface.indexOf("\r\n\r\n") + 4) : preface;
+    this.#watch.client(rest);
+    this.#outer.on("data", this.#fromClient);
+    inner.on("data", this.#fromServer);
+    this.#outer.pipe(inner);
+    inner.pipe(this.#outer);
+  }
+
+  readonly #fromClient = (bytes: Buffer): void => {
+    this.#watch.client(bytes);
+    if (this.#watch.isOver) this.#agreed();
+  };
+
+  readonly #fromServer = (bytes: Buffer): void => {
+    this.#watch.server(bytes);
+    if (this.#watch.isOver) this.#agreed();
+  };
+
+  #agreed(): void {
+    clearTimeout(this.#timer);
+    this.#outer.off("data", this.#fromClient);
+    this.#inner?.off("data", this.#fromServer);
+    this.#owner.agreed(this);
+  }
+
+  #late(): void {
+    // Over tcp, ZeroMQ itself limits the time, and understands clients of older kinds.
+    if (this.#inner && this.#owner.scheme === "tcp") return this.#agreed();
+    this.#cut("late", `did not finish its handshake within ${this.#owner.handshakeTimeoutMs} ms`);
+  }
+
+  #cut(kind: string, problem: string): void {
+    this.#owner.trouble(kind, () => `a connection from ${this.#from ?? "somewhere"} was cut, since it ${problem}`);
+    this.end();
+  }
+}

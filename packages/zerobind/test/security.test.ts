@@ -21,10 +21,14 @@ interface Block {
 }
 
 const section = page.slice(page.indexOf("## Two hosts"), page.indexOf("\n## ", page.indexOf("## Two hosts") + 1));
-const blocks: Block[] = [...section.matchAll(/^```(sh|ts|text)\n(.*?)^```$/gms)].map(([, kind, text = ""]) => ({
-  kind: kind as Block["kind"],
-  text,
-}));
+const blocks = blocksOf(section);
+
+function blocksOf(text: string): Block[] {
+  return [...text.matchAll(/^```(sh|ts|text)\n(.*?)^```$/gms)].map(([, kind, inner = ""]) => ({
+    kind: kind as Block["kind"],
+    text: inner,
+  }));
+}
 
 /** Two hosts are two folders here; `npx` and `scp` are stand-ins that find the command and the other host in them. */
 class TwoHosts {
@@ -131,5 +135,16 @@ test("every line of the two hosts does what docs/security.md says", async () => 
     const [before = "", after = ""] = next.text.split("…");
     expect(output.slice(0, before.length)).toBe(before);
     expect(output.endsWith(after)).toBe(true);
+  }
+}, 60_000);
+
+test("the other programs of docs/security.md print what it says", async () => {
+  const rest = blocksOf(page.slice(page.indexOf(section) + section.length));
+  const programs = rest.flatMap(({ kind, text }, index) => (kind === "ts" ? [[text, rest[index + 1]?.text]] : []));
+  expect(programs.length).toBeGreaterThan(0);
+  for (const [text = "", printed] of programs) {
+    two.program(text);
+    const path = /^\/\/ src\/(\S+)\.ts/.exec(text)?.[1] ?? "";
+    expect(await two.run(`# on alpha\nnpx tsc && node dist/${path}.js`, false)).toBe(printed);
   }
 }, 60_000);

@@ -13,7 +13,7 @@ import { callMethods, checkContract } from "./contract.ts";
 import type { Contract } from "./contract.ts";
 import { throttleChecks } from "./lane.ts";
 import type { ThrottleOptions } from "./lane.ts";
-import { serviceDescription } from "./serve-options.ts";
+import { hasRule, serviceDescription } from "./serve-options.ts";
 import type { HandlerClass, MethodServeOptions, Serialize, ServeOptions, ServiceDescription } from "./serve-options.ts";
 
 /** What may be said of a method of a decorated class. */
@@ -103,6 +103,7 @@ export function authorize(rule: AuthorizationRule): AuthorizeDecorator {
     const isClass = context === undefined || (typeof context === "object" && context.kind === "class");
     const subject = isClass && typeof target === "function" ? target : functionOf(target, context, descriptor);
     Reflect.defineMetadata(authorizeKey, { rule: value }, subject);
+    Object.defineProperty(subject, hasRule, { configurable: true, value: true });
   };
 }
 
@@ -127,6 +128,7 @@ function describe(target: HandlerClass<object>): ServiceDescription {
   };
   const members = new Map<string, string>();
   const holders = new Map<string, object>();
+  const ruled = new Set<string>();
   const methods: Record<string, MethodServeOptions> = { ...options.methods };
   for (const [member, holder] of membersOf(target.prototype as object)) {
     const settings = inherited(target, member, operationKey) as OperationSettings | undefined;
@@ -137,7 +139,9 @@ function describe(target: HandlerClass<object>): ServiceDescription {
     const other = members.get(localName);
     if (other !== undefined && holders.get(localName) === holder)
       throw new TypeError(`${target.name}: ${other} and ${member} are both said to be ${localName}`);
-    // The class's own goes before those of the classes that it extends.
+    if (access && !ruled.has(localName)) methods[localName] = { ...methods[localName], authorize: access.rule };
+    if (access) ruled.add(localName);
+    // The class's own goes before those of the classes that it extends, whose rule it keeps if it says none.
     if (other !== undefined) continue;
     members.set(localName, member);
     holders.set(localName, holder);
@@ -146,7 +150,6 @@ function describe(target: HandlerClass<object>): ServiceDescription {
       ...methods[localName],
       ...(limits && { throttle: limits }),
       ...(serialize && { serialize }),
-      ...(access && { authorize: access.rule }),
     };
   }
   const rule = ruleOf(target);

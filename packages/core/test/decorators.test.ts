@@ -369,6 +369,52 @@ describe("@authorize", () => {
     host.serve(Worker, partial(Worker, Plain as never));
   });
 
+  test("is not lost below a decorator that puts another function in the place of the method", async () => {
+    const wrapped = <This, Args extends unknown[], R>(method: (this: This, ...args: Args) => R) =>
+      function (this: This, ...args: Args): R {
+        return method.apply(this, args);
+      };
+    @service(Worker)
+    class Wrapped extends Base {
+      @wrapped
+      @authorize(["admin"])
+      override hint({ sequence }: { sequence: number }) {
+        return { sequence };
+      }
+    }
+    const lost =
+      "Wrapped.hint: @authorize is below a decorator that puts another function in its place, and nobody would be asked; make @authorize the topmost";
+    expect(() => new Wrapped()).toThrow(lost);
+    await using host = new ServiceHost({ binding: stack }).serve(Wrapped);
+    await expect(host.open("memory://*")).rejects.toThrow(lost);
+    class Again extends Wrapped {
+      @authorize(["admin"])
+      @wrapped
+      override hint({ sequence }: { sequence: number }) {
+        return { sequence };
+      }
+    }
+    expect(await codes((each) => each.serve(Again), [])).toEqual([denied, denied, denied, denied]);
+
+    class Old extends Base {
+      override hint({ sequence }: { sequence: number }) {
+        return { sequence };
+      }
+    }
+    const descriptor = Object.getOwnPropertyDescriptor(Old.prototype, "hint")!;
+    authorize(["admin"])(Old.prototype, "hint", descriptor);
+    Object.defineProperty(Old.prototype, "hint", { ...descriptor, value: wrapped(Old.prototype.hint) });
+    service(Worker)(Old);
+    expect(await codes((each) => each.serve(Old))).toEqual([stranger, stranger, stranger, stranger]);
+  });
+
+  test("refuses methods that carry out no calls", () => {
+    const rule = authorize(["admin"]) as (target: object, context: object) => void;
+    const method = { kind: "method", name: "work" };
+    for (const each of [{ static: true }, { private: true }])
+      expect(() => rule(() => undefined, { ...method, ...each })).toThrow("are for methods of instances");
+  });
+
   test("refuses what is no rule, and what is neither a class nor a method", () => {
     expect(() => authorize([])).toThrow('the rule of @authorize must be "anyone", "authenticated"');
     expect(() => authorize("nobody" as never)).toThrow(TypeError);

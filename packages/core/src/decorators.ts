@@ -112,8 +112,9 @@ export function authorize(rule: AuthorizationRule): AuthorizeDecorator {
 }
 
 /** Refuses instances whose class has lost the rule of a method: it cannot be seen before that by standard decorators. */
-function watchRule({ name, addInitializer }: ClassMethodDecoratorContext): void {
-  addInitializer(function (this: unknown) {
+function watchRule(context: ClassMethodDecoratorContext): void {
+  const { name } = context;
+  context.addInitializer(function (this: unknown) {
     const type = (this as object).constructor as HandlerClass<object>;
     if (inherited(type, String(name), authorizeKey)) return;
     throw new TypeError(

@@ -39,7 +39,7 @@ export interface ServerCurve {
    * apart by their keys: all that are connected now are refused until they connect again.
    */
   revoke(publicKey: string): void;
-  /** Reads the directory again, without waiting until the change is noticed. Rejects if it cannot be read. */
+  /** Reads the directory again, without waiting until the change is noticed. Never rejects; what is wrong is told. */
   reload(): Promise<void>;
 }
 

@@ -193,12 +193,16 @@ export class ZmqSocket {
     if (!("receive" in socket)) return;
     for (;;) {
       try {
-        return await this.#receiveFrom(socket);
+        await this.#receiveFrom(socket);
+        return;
       } catch (error) {
         // Closing rejects the pending receive.
         if (this.#closed) return;
         const code = codeOf(error);
-        if (code !== "EAGAIN") return this.#events.event("receive:error", code);
+        if (code !== "EAGAIN") {
+          this.#events.event("receive:error", code);
+          return;
+        }
         await nextTurn();
         if (this.#closed) return;
       }

@@ -60,6 +60,9 @@ export class OpenSocket implements CurveUser, SocketEvents {
   #removeFile: () => void = () => undefined;
   #refusals = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** A key was revoked, or is refused, since the socket of now was made. */
+  #isStale = false;
+  #renewal: Promise<void> | undefined;
   /** The last socket on its way out. */
   #leaving: Promise<void> = Promise.resolve();
   #closed = false;
@@ -82,6 +85,11 @@ export class OpenSocket implements CurveUser, SocketEvents {
   }
 
   async open(): Promise<void> {
+    await this.#open();
+    if (this.#isStale) this.#renew();
+  }
+
+  async #open(): Promise<void> {
     const { kind, mode, parsed, settings, maxFrameBytes } = this.#plan;
     const own = {
       reconnectInterval: settings.reconnectMinMs,
@@ -110,6 +118,7 @@ export class OpenSocket implements CurveUser, SocketEvents {
     this.#closed = true;
     clearTimeout(this.#timer);
     await this.#shut(lingerMs);
+    await this.#renewal;
   }
 
   message(frames: Buffer[]): void | Promise<void> {
@@ -123,7 +132,7 @@ export class OpenSocket implements CurveUser, SocketEvents {
   }
 
   revoked(): void {
-    if (this.#plan.mode === "bind") void this.#renew();
+    if (this.#plan.mode === "bind") this.#renew();
   }
 
   trouble(_kind: string, describe: () => string): void {
@@ -133,20 +142,34 @@ export class OpenSocket implements CurveUser, SocketEvents {
   #renewLater(): void {
     clearTimeout(this.#timer);
     const pauseMs = Math.min(refusedMaxMs, refusedMinMs * 2 ** Math.min(this.#refusals++, 10));
-    this.#timer = setTimeout(() => void this.#renew(), pauseMs * (0.5 + Math.random() / 2));
+    this.#timer = setTimeout(() => this.#renew(), pauseMs * (0.5 + Math.random() / 2));
   }
 
-  async #renew(): Promise<void> {
-    clearTimeout(this.#timer);
-    await this.#shut(0);
-    if (this.#closed) return;
+  /** One at a time: many keys may be revoked at once, and two sockets cannot be bound to one address. */
+  #renew(): void {
+    this.#isStale = true;
+    // One that is being opened for the first time is renewed after that.
+    if (this.#socket && !this.#closed) this.#renewal ??= this.#renewWhileStale();
+  }
+
+  async #renewWhileStale(): Promise<void> {
+    while (this.#isStale && !this.#closed) {
+      clearTimeout(this.#timer);
+      await this.#shut(0);
+      this.#isStale = false;
+      if (!this.#closed) await this.#reopen();
+    }
+    this.#renewal = undefined;
+  }
+
+  async #reopen(): Promise<void> {
     try {
-      await this.open();
+      await this.#open();
       if (this.#closed) await this.#shut(0);
       else this.#events.event("renewed", "");
     } catch (error) {
       this.#events.event("curve", `it cannot be opened again yet: ${String(error)}`);
-      if (!this.#closed) this.#timer = setTimeout(() => void this.#renew(), rebindMs);
+      if (!this.#closed) this.#timer = setTimeout(() => this.#renew(), rebindMs);
     }
   }
 

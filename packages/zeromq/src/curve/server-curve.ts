@@ -5,6 +5,7 @@ import { AllowList } from "./allow-list.ts";
 import type { Allow } from "./allow-list.ts";
 import { readSecret } from "./keys.ts";
 import type { CurveKeyPair, SecretKeySource } from "./keys.ts";
+import { principalOf, samePrincipal } from "./principal.ts";
 import type { PrincipalInit } from "./principal.ts";
 import { provenKey } from "./proof.ts";
 import { zapHandler } from "./zap.ts";
@@ -45,11 +46,13 @@ export interface ServerCurve {
 
 /** Those that the connections of some end belong to, to be told what changes. */
 export interface CurveUser {
-  /** A key is not let in any more. */
-  revoked(key: string): void;
+  /** A key is not let in any more. `isComing`: somebody with it may have been let in just now, and not be there yet. */
+  revoked(key: string, isComing: boolean): void;
   trouble(kind: string, describe: () => string): void;
 }
 
+/** Between the decision of letting somebody in and its arrival; a process that is busy takes its time. */
+const comingMs = 5_000;
 /** Keys whose owners are remembered from the handshake until they say who they are. */
 const maxAdmitted = 65_536;
 const optionNames: readonly string[] = ["secretKey", "allow", "allowTimeoutMs"];
@@ -75,7 +78,7 @@ export class CurveServer implements ServerCurve, ZapDomain {
   readonly #domain = `zerobind-${globalThis.crypto.randomUUID()}`;
   readonly #troubles = new Troubles((problem) => this.#tell(problem));
   /** Of the keys that came in last. */
-  readonly #admitted = new Map<string, Principal>();
+  readonly #admitted = new Map<string, { readonly principal: Principal; readonly atMs: number }>();
   #leave: Promise<() => Promise<void>> | undefined;
 
   constructor(options: ServerCurveOptions) {
@@ -94,6 +97,10 @@ export class CurveServer implements ServerCurve, ZapDomain {
 
   allow(publicKey: string, principal?: PrincipalInit): void {
     this.#allow.allow(publicKey, principal);
+    // The list has told of whom it knew itself, but not of whom a function let in.
+    const admitted = this.#admitted.get(publicKey)?.principal;
+    if (principal !== undefined && admitted && !samePrincipal(admitted, principalOf(principal, "allow()")))
+      this.#revoked(publicKey);
   }
 
   revoke(publicKey: string): void {
@@ -134,7 +141,7 @@ export class CurveServer implements ServerCurve, ZapDomain {
   decide(key: string, peerAddress: string): Principal | undefined | Promise<Principal | undefined> {
     const decision = this.#allow.decide(key, { address: originOf(peerAddress), domain: this.#domain });
     return decision instanceof Promise
-      ? decision.then((principal) => this.#admit(key, principal))
+      ? decision.then((principal) => this.#admit(key, this.#allow.confirm(key, principal)))
       : this.#admit(key, decision);
   }
 
@@ -143,7 +150,7 @@ export class CurveServer implements ServerCurve, ZapDomain {
     const key = provenKey(auth, challenge, this.#keys);
     if (key === undefined) return undefined;
     // Somebody behind a proxy has another key than the connection.
-    const principal = this.#admitted.get(key) ?? (await this.decide(key, peerAddress));
+    const principal = this.#admitted.get(key)?.principal ?? (await this.decide(key, peerAddress));
     return principal && [key, principal];
   }
 
@@ -157,10 +164,13 @@ export class CurveServer implements ServerCurve, ZapDomain {
   }
 
   async #open(): Promise<() => Promise<void>> {
-    await this.#allow.open(
-      (key) => this.#revoked(key),
-      (warning) => this.trouble("allow", () => warning),
-    );
+    const warn = (warning: string): void => this.trouble("allow", () => warning);
+    try {
+      await this.#allow.open((key) => this.#revoked(key), warn);
+    } catch (cause) {
+      // Without its code, which would be taken for one of the address.
+      throw new Error((cause as Error).message, { cause });
+    }
     try {
       return await zapHandler().enter(this.#domain, this);
     } catch (error) {
@@ -183,15 +193,16 @@ export class CurveServer implements ServerCurve, ZapDomain {
   #admit(key: string, principal: Principal | undefined): Principal | undefined {
     this.#admitted.delete(key);
     if (!principal) return undefined;
-    this.#admitted.set(key, principal);
+    this.#admitted.set(key, { principal, atMs: performance.now() });
     const [oldest] = this.#admitted.size > maxAdmitted ? this.#admitted.keys() : [];
     if (oldest !== undefined) this.#admitted.delete(oldest);
     return principal;
   }
 
   #revoked(key: string): void {
+    const { atMs = -Infinity } = this.#admitted.get(key) ?? {};
     this.#admitted.delete(key);
-    for (const user of this.#users) user.revoked(key);
+    for (const user of this.#users) user.revoked(key, performance.now() < atMs + comingMs);
   }
 
   #tell(problem: string): void {

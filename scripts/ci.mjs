@@ -96,7 +96,7 @@ const quickFaults = ["server-killed", "client-killed", "restart-in-turn", "cycle
 
 /** Tests that take long, and show nothing new under another Node. */
 const longTests =
-  "mutations|endings|flood|stream-memory|slow-link|guide|events-|patterns|pipeline|pump-|plain-|push-pull";
+  "mutations|endings|flood|stream-memory|slow-link|guide|security|events-|patterns|pipeline|pump-|plain-|push-pull|curve|allow-list";
 const withoutLong = ["--testPathIgnorePatterns", `${longTests}|/node_modules/`];
 
 step("system packages", installSystemPackages);

@@ -31,7 +31,7 @@ const routingIdOption = 5;
 /** Connections that are opened at once: the queue of the system is no longer. */
 const atOnce = 200;
 /** What is not cut by then is not cut at all. */
-const heldLimitMs = 8_000;
+const heldLimitMs = 14_000;
 const chunk = Buffer.alloc(65_536, 0x41);
 const emptyFrame = Buffer.alloc(0);
 /** Batches of one record, HELLO and AUTH, without a session. AUTH proves nothing. */

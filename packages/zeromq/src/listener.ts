@@ -177,7 +177,7 @@ class Listener implements Attachment, PeerOwner, SocketEvents, DoorOwner, CurveU
   }
 
   /** A key is not let in any more: its links end. Which plain peers have it is not known, so all have to come again. */
-  revoked(key: string, isComing: boolean): void {
+  revoked(key: string, _cameIn: boolean, isComing: boolean): void {
     if (isComing) this.#doubtsEndMs = performance.now() + this.#settings.handshakeTimeoutMs;
     for (const id of this.#present) this.#doubtful.add(id);
     for (const connection of [...this.#connections.values()])

@@ -75,8 +75,14 @@ export const cases: readonly Case[] = [
     quick: ["50 % load"],
     timesOnly: true,
   },
-  throughDevice("device", "100 calls at once", 100),
-  throughDevice("device-latency", "one call at a time", 1),
+  beside("device", "through a queue device, 100 calls at once", "zerobind-device", "unary 100 0"),
+  beside("device-latency", "through a queue device, one call at a time", "zerobind-device", "unary 1 0"),
+  beside("curve", "encrypted by CURVE, 100 calls at once", "zerobind-curve", "unary 100 0"),
+  beside("curve-latency", "encrypted by CURVE, one call at a time", "zerobind-curve", "unary 1 0"),
+  {
+    ...beside("curve-1m", "encrypted by CURVE, 1 MiB, one call at a time", "zerobind-curve", `unary 1 ${1 << 20}`),
+    quick: [],
+  },
   ours("connections", "connections of one process, 1,000 calls at once", {
     "1 connection": "connections 1",
     "10 connections": "connections 10",
@@ -89,12 +95,11 @@ export const cases: readonly Case[] = [
   }),
 ];
 
-/** The same calls straight to the server, and through a queue device that is a process of its own. */
-function throughDevice(name: string, title: string, concurrency: number): Case {
-  const command = `unary ${concurrency} 0`;
-  const work = ["zerobind", "zerobind-device"].map((subject) => ({ name: subject, subject, command }));
+/** The same calls by zerobind as it is, and by a variant of it. */
+function beside(name: string, title: string, variant: string, command: string): Case {
+  const work = ["zerobind", variant].map((subject) => ({ name: subject, subject, command }));
   const quick = work.map((contender) => contender.name);
-  return { name, title: `zerobind: through a queue device, ${title}`, unit: "calls/s", work, quick };
+  return { name, title: `zerobind: ${title}`, unit: "calls/s", work, quick };
 }
 
 /** A case that only zerobind's client knows, with its variants by their names. */

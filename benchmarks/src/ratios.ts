@@ -41,6 +41,18 @@ export function ratiosOf(figures: Figures): Record<string, number> {
       samples("device-latency", "zerobind-device", "p50"),
       samples("device-latency", ours, "p50"),
     ),
+    curve_vs_plaintext: quotient(
+      samples("curve", "zerobind-curve", "throughput"),
+      samples("curve", ours, "throughput"),
+    ),
+    curve_latency_vs_plaintext: quotient(
+      samples("curve-latency", "zerobind-curve", "p50"),
+      samples("curve-latency", ours, "p50"),
+    ),
+    curve_1m_vs_plaintext: quotient(
+      samples("curve-1m", "zerobind-curve", "throughput"),
+      samples("curve-1m", ours, "throughput"),
+    ),
     import_ms_over_zeromq: median(samples("start", ours, "import over zeromq's")),
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => Number.isFinite(value)));

@@ -27,6 +27,11 @@ export const subjects: Readonly<Record<string, SubjectEntry>> = {
     special: true,
     load: () => import("./subjects/zerobind-device.ts"),
   },
+  "zerobind-curve": {
+    title: "zerobind, encrypted by CURVE",
+    special: true,
+    load: () => import("./subjects/zerobind-curve.ts"),
+  },
   net: { title: "sockets of node:net", load: () => import("./subjects/net.ts") },
   zeromq: { title: "bare zeromq.js", load: () => import("./subjects/zeromq.ts") },
   coalescing: { title: "bare coalescing loop", load: () => import("./subjects/coalescing.ts") },

@@ -1,15 +1,16 @@
 import { Channel, ServiceHost } from "zerobind";
+import type { ServiceHostOptions } from "zerobind";
 import { Echo } from "../gen/benchmarks/v1/echo.rpc.ts";
 import { messageOf, repeat } from "../subject.ts";
-import type { Subject } from "../subject.ts";
+import type { Client, Subject } from "../subject.ts";
 import { clientExtras, serveExtras } from "./zerobind-extras.ts";
 
 /** A whole run is one stream, whatever its length. */
 const noTimeout = { timeoutMs: Infinity };
 
 /** A host that answers all kinds of calls with what it gets. */
-export function hostOf(): ServiceHost {
-  return new ServiceHost().serve(Echo, {
+export function hostOf(options?: ServiceHostOptions): ServiceHost {
+  return new ServiceHost(options).serve(Echo, {
     call: (request) => request,
     download: (request) => repeat(request, request.number),
     async upload(requests) {
@@ -31,23 +32,27 @@ export const subject: Subject = {
   },
 
   async connect(address) {
-    const client = new Channel(address).client(Echo);
-    await client.call({});
-    return {
-      extras: clientExtras(address),
-      works(bytes) {
-        const message = messageOf(bytes);
-        return {
-          call: () => client.call(message),
-          async download(number) {
-            for await (const _ of client.download({ ...message, number }, noTimeout));
-          },
-          upload: (count) => client.upload(repeat(message, count), noTimeout),
-          async chat(count) {
-            for await (const _ of client.chat(repeat(message, count), noTimeout));
-          },
-        };
-      },
-    };
+    return { extras: clientExtras(address), ...(await clientOf(new Channel(address))) };
   },
 };
+
+/** What a client does over a channel, once its first call is answered. */
+export async function clientOf(channel: Channel): Promise<Client> {
+  const client = channel.client(Echo);
+  await client.call({});
+  return {
+    works(bytes) {
+      const message = messageOf(bytes);
+      return {
+        call: () => client.call(message),
+        async download(number) {
+          for await (const _ of client.download({ ...message, number }, noTimeout));
+        },
+        upload: (count) => client.upload(repeat(message, count), noTimeout),
+        async chat(count) {
+          for await (const _ of client.chat(repeat(message, count), noTimeout));
+        },
+      };
+    },
+  };
+}

@@ -1,10 +1,12 @@
 /**
- * Services as decorated classes: `@service(Greeter)` on the class, `@operation` and `@throttle` on its methods, then
- * `host.serve(GreeterService)`. The decorators work both as standard ones and with TypeScript's
+ * Services as decorated classes: `@service(Greeter)` on the class, `@operation` and `@throttle` on its methods,
+ * `@authorize` on either, then `host.serve(GreeterService)`. The decorators work both as standard ones and with TypeScript's
  * `experimentalDecorators`. A class inherits what is said of the class that it extends and of the methods that it does
  * not say anything else of. This module loads reflect-metadata, where the metadata is kept.
  */
 import "reflect-metadata";
+import { isRule } from "./authorization.ts";
+import type { AuthorizationRule } from "./authorization.ts";
 import { checkOptions, isOneOf, kindOf } from "./check.ts";
 import type { Checks } from "./check.ts";
 import { callMethods, checkContract } from "./contract.ts";
@@ -28,6 +30,13 @@ export type OperationDecorator = (
   descriptor?: PropertyDescriptor,
 ) => void;
 
+/** A decorator of classes and of methods, in both of the forms that there are. */
+export type AuthorizeDecorator = (
+  target: object,
+  context?: string | symbol | ClassDecoratorContext | ClassMethodDecoratorContext,
+  descriptor?: PropertyDescriptor,
+) => void;
+
 const operationChecks: Checks = {
   name: (_, value) => {
     if (typeof value !== "string")
@@ -39,6 +48,7 @@ const operationChecks: Checks = {
 const serviceKey = "zerobind:service";
 const operationKey = "zerobind:operation";
 const throttleKey = "zerobind:throttle";
+const authorizeKey = "zerobind:authorize";
 
 /**
  * Says which contract the instances of a class implement, and how they are served (see `ServeOptions`; `host.serve` may
@@ -82,16 +92,32 @@ export function throttle(options: ThrottleOptions): OperationDecorator {
     Reflect.defineMetadata(throttleKey, options, functionOf(target, context, descriptor));
 }
 
+/**
+ * Says who may call a method, or, on a class, all of those that say nothing else; see `ServeOptions.authorize`. TypeError
+ * for what is no rule.
+ */
+export function authorize(rule: AuthorizationRule): AuthorizeDecorator {
+  isRule("the rule of @authorize", rule);
+  const value: AuthorizationRule = typeof rule === "object" ? [...rule] : rule;
+  return (target, context, descriptor) => {
+    const isClass = context === undefined || (typeof context === "object" && context.kind === "class");
+    const subject = isClass && typeof target === "function" ? target : functionOf(target, context, descriptor);
+    Reflect.defineMetadata(authorizeKey, { rule: value }, subject);
+  };
+}
+
 /** Standard decorators get the function itself, the older ones the property that holds it. */
 function functionOf(
   target: object,
-  context: string | symbol | ClassMethodDecoratorContext | undefined,
+  context: string | symbol | ClassDecoratorContext | ClassMethodDecoratorContext | undefined,
   descriptor: PropertyDescriptor | undefined,
 ): object {
   const isMethod = descriptor !== undefined || (typeof context === "object" && context.kind === "method");
   const decorated: unknown = descriptor ? descriptor.value : target;
   if (isMethod && typeof decorated === "function") return decorated;
-  throw new TypeError("@operation and @throttle are for methods; what is for a whole class is said in @service");
+  throw new TypeError(
+    "@operation, @throttle and @authorize are for methods, @authorize for classes too; what else is for a whole class is said in @service",
+  );
 }
 
 function describe(target: HandlerClass<object>): ServiceDescription {
@@ -105,7 +131,8 @@ function describe(target: HandlerClass<object>): ServiceDescription {
   for (const [member, holder] of membersOf(target.prototype as object)) {
     const settings = inherited(target, member, operationKey) as OperationSettings | undefined;
     const limits = inherited(target, member, throttleKey) as ThrottleOptions | undefined;
-    if (!settings && !limits) continue;
+    const access = inherited(target, member, authorizeKey) as { rule: AuthorizationRule } | undefined;
+    if (!settings && !limits && !access) continue;
     const localName = localNameOf(contract, settings?.name ?? member, `${target.name}.${member}`);
     const other = members.get(localName);
     if (other !== undefined && holders.get(localName) === holder)
@@ -119,9 +146,24 @@ function describe(target: HandlerClass<object>): ServiceDescription {
       ...methods[localName],
       ...(limits && { throttle: limits }),
       ...(serialize && { serialize }),
+      ...(access && { authorize: access.rule }),
     };
   }
-  return { contract, members, options: { ...options, methods } };
+  const rule = ruleOf(target);
+  return { contract, members, options: { ...options, ...(rule !== undefined && { authorize: rule }), methods } };
+}
+
+/** What the class says of all of its methods, or else the nearest one that it extends: by @authorize or in @service. */
+function ruleOf(target: HandlerClass<object>): AuthorizationRule | undefined {
+  for (const each of prototypes(target.prototype as object)) {
+    const owner = each.constructor;
+    const said = Reflect.getOwnMetadata(serviceKey, owner) as { options: ServeOptions } | undefined;
+    const access = Reflect.getOwnMetadata(authorizeKey, owner) as { rule: AuthorizationRule } | undefined;
+    if (access && said?.options.authorize !== undefined)
+      throw new TypeError(`${owner.name}: who may call it is said twice, by @authorize and in @service`);
+    if (access || said?.options.authorize !== undefined) return access?.rule ?? said?.options.authorize;
+  }
+  return undefined;
 }
 
 /** Names of all methods of a class and of those that it extends, each with the prototype that has it; its own first. */

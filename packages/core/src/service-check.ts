@@ -1,3 +1,4 @@
+import { isRule } from "./authorization.ts";
 import { areFunctions, checkOptions, isFunction, isObject, isOneOf } from "./check.ts";
 import type { Checks } from "./check.ts";
 import { callMethods, checkHasCalls, methodPath } from "./contract.ts";
@@ -31,6 +32,7 @@ const isSerialize = isOneOf("none", "session", "instance");
 const methodChecks: Checks = {
   throttle: (_name, value) => checkOptions("throttle option", value as object, throttleChecks),
   serialize: isSerialize,
+  authorize: isRule,
 };
 
 const serveChecks: Checks = {
@@ -47,7 +49,7 @@ const serveChecks: Checks = {
 
 /** Checks a service as it was given; TypeError with what is wrong. Returns the methods that it leaves out on purpose. */
 export function checkService({ contract, handler, options, members }: Service): readonly MethodDescriptor[] {
-  refuseUnsupported(contract);
+  checkHasCalls(contract);
   const name = contract.typeName;
   checkOptions("serve option", options, serveChecks);
   const isClass = typeof handler === "function";
@@ -92,19 +94,6 @@ function memberOf(handler: object, name: string): unknown {
     if (property) return property.get ? (handler as Record<string, unknown>)[name] : property.value;
   }
   return undefined;
-}
-
-/** What a contract asks for and this version does not do is refused here: a guard that guards nothing is a trap. */
-function refuseUnsupported(contract: Contract): void {
-  const { typeName, methods } = contract;
-  for (const { name, options } of methods) {
-    if (!options?.requires || options.requires.length === 0) continue;
-    throw new TypeError(
-      `${typeName}/${name} requires roles (${options.requires.join(", ")}), which this version does not check; ` +
-        "take the option out and guard the method by an interceptor",
-    );
-  }
-  checkHasCalls(contract);
 }
 
 /** What was given to `serve`, by either of its forms. TypeError for what is no service. */

@@ -1,3 +1,4 @@
+import { PackedMessage } from "./compression.ts";
 import type { MessageInit } from "./contract.ts";
 import { now } from "./timer-wheel.ts";
 import { inNextTurn } from "./turn.ts";
@@ -25,6 +26,8 @@ export interface InboundOwner {
   taken(messages: number, bytes: number): void;
   /** The consumer wants no more. */
   left(reason: unknown): void;
+  /** The message that came compressed; undefined if there is none in it, which has ended the stream with an error. */
+  opened(packed: PackedMessage): { value: unknown } | undefined;
 }
 
 interface Waiter<T> {
@@ -55,13 +58,16 @@ export class Inbound<T> implements ResponseStream<T> {
     this.#windowBytes = windowBytes;
   }
 
-  /** Adds a message. False: the peer has sent more than it was granted. */
+  /** Adds a message, which may be a PackedMessage. False: the peer has sent more than it was granted. */
   push(value: T, bytes: number): boolean {
     if (this.#done) return true;
-    const waiter = this.#waiters.shift();
-    if (waiter) {
+    if (this.#waiters.length > 0) {
+      // If there is nothing in it, whoever waits has been told so.
+      const opened = this.#opened(value);
+      if (!opened) return true;
+      const waiter = this.#waiters.shift();
       this.#took(bytes);
-      waiter.resolve({ done: false, value });
+      waiter?.resolve(opened);
       return true;
     }
     const buffered = this.#items.length - this.#head;
@@ -101,7 +107,8 @@ export class Inbound<T> implements ResponseStream<T> {
       }
       this.#bufferedBytes -= bytes;
       this.#took(bytes);
-      return Promise.resolve({ done: false, value });
+      const opened = this.#opened(value);
+      if (opened) return Promise.resolve(opened);
     }
     return new Promise((resolve, reject) => {
       if (this.#done) this.#finish({ resolve, reject });
@@ -125,6 +132,12 @@ export class Inbound<T> implements ResponseStream<T> {
   [Symbol.asyncDispose](): Promise<void> {
     this.#leave(undefined);
     return Promise.resolve();
+  }
+
+  #opened(value: T): { done: false; value: T } | undefined {
+    if (!(value instanceof PackedMessage)) return { done: false, value };
+    const opened = this.#owner.opened(value);
+    return opened && { done: false, value: opened.value as T };
   }
 
   #leave(reason: unknown): void {

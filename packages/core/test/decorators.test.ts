@@ -1,7 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
-import { Channel, ServiceHost, Status, binding, memory, partial } from "@zerobind/core";
+import { Channel, RpcError, ServiceHost, Status, binding, memory, partial } from "@zerobind/core";
 import type { OperationContext, ServeOptions } from "@zerobind/core";
-import { operation, service, throttle } from "@zerobind/core/decorators";
+import { authorize, operation, service, throttle } from "@zerobind/core/decorators";
 import { Observer, Worker } from "./gen/test/v1/callback.rpc.ts";
 import { failureOf } from "./support/failure.ts";
 
@@ -228,5 +228,119 @@ describe("decorated classes", () => {
       (throttle({ maxConcurrentCalls: 1 }) as (target: object, context: object) => void)(Wrong, { kind: "class" }),
     ).toThrow("for methods");
     expect(() => (operation() as (target: object) => void)(Wrong)).toThrow("for methods");
+  });
+});
+
+describe("@authorize", () => {
+  @authorize("authenticated")
+  @service(Worker)
+  class Guarded {
+    @operation("Work")
+    @authorize(["admin"])
+    toil({ sequence }: { sequence: number }) {
+      return { sequence };
+    }
+
+    @authorize("anyone")
+    read({ count }: { count: number }) {
+      return { total: 0n, count };
+    }
+
+    hint({ sequence }: { sequence: number }) {
+      return { sequence };
+    }
+
+    @authorize(({ roles }) => roles.includes("patient"))
+    wait() {
+      return { sequence: 0 };
+    }
+  }
+
+  // Its own methods stay as guarded as those that they override.
+  class Bolder extends Guarded {
+    override toil({ sequence }: { sequence: number }) {
+      return { sequence: sequence * 2 };
+    }
+
+    @authorize("anyone")
+    override hint({ sequence }: { sequence: number }) {
+      return { sequence: sequence * 3 };
+    }
+  }
+
+  /** The codes of Work, Read, Hint and Wait for whoever says to be somebody. */
+  async function codes(register: (host: ServiceHost) => void, roles?: string[]): Promise<number[]> {
+    await using host = new ServiceHost({
+      binding: stack,
+      authenticate: () => (roles ? { name: "somebody", roles } : undefined),
+    });
+    register(host);
+    await host.open("memory://*");
+    await using channel = new Channel(host.address, { binding: stack });
+    const { work, read, hint, wait } = channel.client(Worker);
+    const calls = [work({}), read({}), hint({}), wait({})];
+    return await Promise.all(
+      calls.map((call) =>
+        (call as Promise<unknown>).then(
+          () => Status.OK,
+          (error: unknown) => RpcError.from(error).code,
+        ),
+      ),
+    );
+  }
+
+  const { OK, UNAUTHENTICATED: stranger, PERMISSION_DENIED: denied } = Status;
+
+  test("on a class and its methods says who may call them", async () => {
+    const register = (host: ServiceHost): unknown => host.serve(Guarded);
+    expect(await codes(register)).toEqual([stranger, OK, stranger, stranger]);
+    expect(await codes(register, [])).toEqual([denied, OK, OK, denied]);
+    expect(await codes(register, ["admin", "patient"])).toEqual([OK, OK, OK, OK]);
+  });
+
+  test("is inherited, by overridden methods too, unless they say something else", async () => {
+    expect(await codes((host) => host.serve(Bolder))).toEqual([stranger, OK, OK, stranger]);
+    expect(await codes((host) => host.serve(Bolder), ["admin"])).toEqual([OK, OK, OK, denied]);
+  });
+
+  test("gives way to what serve is given, method by method and for the rest", async () => {
+    const options = { authorize: ["boss"], methods: { work: { authorize: "anyone" as const } } };
+    expect(await codes((host) => host.serve(Guarded, options), ["admin"])).toEqual([OK, OK, denied, denied]);
+    expect(await codes((host) => host.serve(Worker, new Guarded() as never))).toEqual([
+      stranger,
+      OK,
+      stranger,
+      stranger,
+    ]);
+  });
+
+  test("is said once: of the class that is nearest, by it or by @service", async () => {
+    @service(Worker, { authorize: ["boss"] })
+    class Derived extends Guarded {}
+    expect(await codes((host) => host.serve(Derived), [])).toEqual([denied, OK, denied, denied]);
+    @authorize("anyone")
+    @service(Worker, { authorize: "authenticated" })
+    class Twice extends Guarded {}
+    expect(() => new ServiceHost({ binding: stack }).serve(Twice)).toThrow("Twice: who may call it is said twice");
+  });
+
+  test("refuses what is no rule, and what is neither a class nor a method", () => {
+    expect(() => authorize([])).toThrow('the rule of @authorize must be "anyone", "authenticated"');
+    expect(() => authorize("nobody" as never)).toThrow(TypeError);
+    expect(() => authorize("anyone")({}, "field")).toThrow("@operation, @throttle and @authorize are for methods");
+  });
+
+  test("works with the older decorators, too", async () => {
+    class Old {
+      work() {
+        return { sequence: 1 };
+      }
+    }
+    const descriptor = Object.getOwnPropertyDescriptor(Old.prototype, "work")!;
+    authorize(["admin"])(Old.prototype, "work", descriptor);
+    authorize("anyone")(Old);
+    service(Worker)(partial(Worker, Old));
+    expect((await codes((host) => host.serve(Old)))[0]).toBe(stranger);
+    expect((await codes((host) => host.serve(Old), ["admin"]))[0]).toBe(OK);
   });
 });

@@ -54,6 +54,8 @@ export type {
   SubscriberWish,
   ZeromqOptions,
 } from "@zerobind/zeromq";
+export { gzip, zstd } from "./compression.ts";
+export type { CompressionOptions } from "./compression.ts";
 export { loadContract } from "./dynamic/load-contract.ts";
 export type { LoadContractOptions } from "./dynamic/load-contract.ts";
 export type {

@@ -1,8 +1,9 @@
 import { Metadata } from "@zerobind/core";
+import type { SecurityFlags } from "./security-options.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** The options of `zerobind call`, as the command line has them. */
-export interface CallFlags {
+export interface CallFlags extends SecurityFlags {
   readonly proto: readonly string[];
   readonly protoPath?: readonly string[];
   readonly metadata?: readonly string[];
@@ -11,7 +12,6 @@ export interface CallFlags {
   readonly wait?: boolean;
   readonly showMetadata?: boolean;
   readonly emitDefaults?: boolean;
-  readonly insecure?: boolean;
 }
 
 /** The time limit of a call, in milliseconds; undefined if the command line names none. Throws UsageError. */

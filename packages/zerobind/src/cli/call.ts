@@ -9,6 +9,7 @@ import type { FoundMethod } from "./call-method.ts";
 import { describeError, describeMetadata } from "./call-report.ts";
 import { metadataOf, timeoutOf } from "./call-settings.ts";
 import type { CallFlags } from "./call-settings.ts";
+import { securityOf, usable } from "./security-flags.ts";
 import { Output, printable } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
 import { ExitStatus, UsageError } from "./usage-error.ts";
@@ -84,12 +85,9 @@ function callOptions(flags: CallFlags, { terminal: { stderr }, ended }: Surround
   };
 }
 
-function openChannel(address: string, { insecure }: CallFlags): Channel {
-  try {
-    return new Channel(address, { zeromq: { insecure: insecure === true } });
-  } catch (error) {
-    throw new UsageError((error as Error).message.replace(/say insecure: true.*$/, "say --insecure"), { cause: error });
-  }
+function openChannel(address: string, flags: CallFlags): Channel {
+  const zeromq = securityOf(flags);
+  return usable(() => new Channel(address, { zeromq }));
 }
 
 /** Makes the call and prints what comes back, as it comes. */

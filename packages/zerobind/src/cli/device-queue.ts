@@ -1,14 +1,15 @@
 import { QueueDevice } from "../ends.ts";
 import { printable } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
-import { ExitStatus, UsageError } from "./usage-error.ts";
+import { securityOf, usable } from "./security-flags.ts";
+import type { SecurityFlags } from "./security-options.ts";
+import { ExitStatus } from "./usage-error.ts";
 
 /** The options of `zerobind device queue`, as the command line has them. */
-export interface QueueFlags {
+export interface QueueFlags extends SecurityFlags {
   readonly frontend: readonly string[];
   readonly backend: readonly string[];
   readonly plainBackend?: readonly string[];
-  readonly insecure?: boolean;
 }
 
 /** Runs a queue device until it is interrupted, and gives the exit status. Throws UsageError. */
@@ -40,24 +41,24 @@ export async function runQueue(flags: QueueFlags, terminal: Terminal): Promise<n
 }
 
 function makeDevice(flags: QueueFlags, tell: (line: string) => void): QueueDevice {
-  const { frontend, backend, plainBackend, insecure } = flags;
-  try {
-    return new QueueDevice({
-      frontend,
-      backend,
-      plainBackend,
-      zeromq: { insecure: insecure === true },
-      onTrouble: tell,
-      onWorker: ({ change, address, services, credit, reason }) => {
-        const what = services ? services.join(", ") : "all services";
-        tell(
-          change === "joined"
-            ? `worker joined: ${address} (${what}; ${credit} calls at once)`
-            : `worker left: ${address} (${reason})`,
-        );
-      },
-    });
-  } catch (error) {
-    throw new UsageError((error as Error).message.replace(/say insecure: true.*$/, "say --insecure"), { cause: error });
-  }
+  const { frontend, backend, plainBackend } = flags;
+  const zeromq = securityOf(flags);
+  return usable(
+    () =>
+      new QueueDevice({
+        frontend,
+        backend,
+        plainBackend,
+        zeromq,
+        onTrouble: tell,
+        onWorker: ({ change, address, services, credit, reason }) => {
+          const what = services ? services.join(", ") : "all services";
+          tell(
+            change === "joined"
+              ? `worker joined: ${address} (${what}; ${credit} calls at once)`
+              : `worker left: ${address} (${reason})`,
+          );
+        },
+      }),
+  );
 }

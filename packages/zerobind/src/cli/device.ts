@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { QueueFlags } from "./device-queue.ts";
 import { addPump } from "./pump-device.ts";
+import { addSecurity } from "./security-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 const queueHelp = `
@@ -21,18 +22,17 @@ export function addDevice(program: Command, terminal: Terminal, done: (status: n
 }
 
 function addQueue(device: Command, terminal: Terminal, done: (status: number) => void): void {
-  device
+  const queue = device
     .command("queue")
     .description("Spread the calls of clients over workers; calls wait while there is none.")
     .requiredOption("-f, --frontend <address>", "where clients connect; may be repeated", append)
     .requiredOption("-b, --backend <address>", "where service hosts connect; may be repeated", append)
     .option("-p, --plain-backend <address>", "where plain REP workers connect; may be repeated", append)
-    .option("--insecure", "allow addresses beyond this machine without encryption")
-    .addHelpText("after", queueHelp)
-    .action(async (flags: QueueFlags) => {
-      const { runQueue } = await import("./device-queue.ts");
-      done(await runQueue(flags, terminal));
-    });
+    .addHelpText("after", queueHelp);
+  addSecurity(queue, true).action(async (flags: QueueFlags) => {
+    const { runQueue } = await import("./device-queue.ts");
+    done(await runQueue(flags, terminal));
+  });
 }
 
 function append(value: string, previous: readonly string[] | undefined): string[] {

@@ -4,6 +4,7 @@ import type { CallFlags } from "./call-settings.ts";
 import { addDevice } from "./device.ts";
 import type { GenerateFlags } from "./generate.ts";
 import { addKeygen } from "./keygen-command.ts";
+import { addSecurity } from "./security-options.ts";
 import { processTerminal } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
 import { ExitStatus } from "./usage-error.ts";
@@ -87,7 +88,7 @@ function addGenerate(program: Command, terminal: Terminal, done: (status: number
 }
 
 function addCall(program: Command, terminal: Terminal, done: (status: number) => void): void {
-  program
+  const call = program
     .command("call")
     .description("Call a method of a service.")
     .argument("<address>", "where the service is, for example tcp://127.0.0.1:5555")
@@ -109,12 +110,11 @@ function addCall(program: Command, terminal: Terminal, done: (status: number) =>
     .option("-w, --wait", "wait for the server within the time limit, instead of failing if it is not there in 10s")
     .option("--show-metadata", "print header and trailer of the reply to standard error")
     .option("--emit-defaults", "print fields that have their default, too")
-    .option("--insecure", "allow addresses beyond this machine without encryption")
-    .addHelpText("after", callHelp)
-    .action(async (address: string, path: string, json: string | undefined, flags: CallFlags) => {
-      const { runCall } = await import("./call.ts");
-      done(await runCall({ address, path, json, flags }, terminal));
-    });
+    .addHelpText("after", callHelp);
+  addSecurity(call, false).action(async (address: string, path: string, json: string | undefined, flags: CallFlags) => {
+    const { runCall } = await import("./call.ts");
+    done(await runCall({ address, path, json, flags }, terminal));
+  });
 }
 
 function append(value: string, previous: readonly string[] | undefined): string[] {

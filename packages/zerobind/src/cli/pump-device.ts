@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { PumpFlags, PumpKind } from "./pump-run.ts";
+import { addSecurity } from "./security-options.ts";
 import type { Terminal } from "./terminal.ts";
 
 const kinds: Readonly<Record<PumpKind, { what: string; front: string; back: string; hwm: string; end: string }>> = {
@@ -22,7 +23,7 @@ const kinds: Readonly<Record<PumpKind, { what: string; front: string; back: stri
 /** Adds `forwarder` or `streamer` to `zerobind device`. */
 export function addPump(device: Command, kind: PumpKind, terminal: Terminal, done: (status: number) => void): void {
   const { what, front, back, hwm, end } = kinds[kind];
-  device
+  const pump = device
     .command(kind)
     .description(what)
     .requiredOption("-f, --frontend <address>", front)
@@ -30,12 +31,11 @@ export function addPump(device: Command, kind: PumpKind, terminal: Terminal, don
     .option("--connect-frontend", "connect to the address in front instead of listening there")
     .option("--connect-backend", "connect to the address behind instead of listening there")
     .option("--high-water-mark <number>", hwm)
-    .option("--insecure", "allow addresses beyond this machine without encryption")
-    .addHelpText("after", `\n${helpOf(kind, end)}`)
-    .action(async (flags: PumpFlags) => {
-      const { runPump } = await import("./pump-run.ts");
-      done(await runPump(kind, flags, terminal));
-    });
+    .addHelpText("after", `\n${helpOf(kind, end)}`);
+  addSecurity(pump, true).action(async (flags: PumpFlags) => {
+    const { runPump } = await import("./pump-run.ts");
+    done(await runPump(kind, flags, terminal));
+  });
 }
 
 function helpOf(kind: PumpKind, end: string): string {

@@ -2,18 +2,19 @@ import { ForwarderDevice, StreamerDevice } from "@zerobind/zeromq";
 import type { PumpOptions } from "@zerobind/zeromq";
 import { printable } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
-import { ExitStatus, UsageError } from "./usage-error.ts";
+import { securityOf, usable } from "./security-flags.ts";
+import type { SecurityFlags } from "./security-options.ts";
+import { ExitStatus } from "./usage-error.ts";
 
 export type PumpKind = "forwarder" | "streamer";
 
 /** The options of `zerobind device forwarder` and `streamer`, as the command line has them. */
-export interface PumpFlags {
+export interface PumpFlags extends SecurityFlags {
   readonly frontend: string;
   readonly backend: string;
   readonly connectFrontend?: boolean;
   readonly connectBackend?: boolean;
   readonly highWaterMark?: string;
-  readonly insecure?: boolean;
 }
 
 const signals = ["SIGINT", "SIGTERM"] as const;
@@ -50,17 +51,13 @@ function makeDevice(
   flags: PumpFlags,
   onTrouble: (problem: string) => void,
 ): ForwarderDevice | StreamerDevice {
-  const { frontend, backend, highWaterMark, insecure } = flags;
+  const { frontend, backend, highWaterMark } = flags;
   const options: PumpOptions & { highWaterMark?: number } = {
     frontend: { address: frontend, attach: flags.connectFrontend ? "connect" : "bind" },
     backend: { address: backend, attach: flags.connectBackend ? "connect" : "bind" },
-    zeromq: { insecure: insecure === true },
+    zeromq: securityOf(flags),
     onTrouble,
     ...(highWaterMark === undefined ? {} : { highWaterMark: Number(highWaterMark) }),
   };
-  try {
-    return kind === "forwarder" ? new ForwarderDevice(options) : new StreamerDevice(options);
-  } catch (error) {
-    throw new UsageError((error as Error).message.replace(/say insecure: true.*$/, "say --insecure"), { cause: error });
-  }
+  return usable(() => (kind === "forwarder" ? new ForwarderDevice(options) : new StreamerDevice(options)));
 }

@@ -1,4 +1,5 @@
 import { ServiceHost } from "zerobind";
+import type { ServiceHostOptions } from "zerobind";
 import { Everything } from "../gen/test/v1/everything.rpc.ts";
 import { EverythingService } from "./everything-service.ts";
 import { everythingProto } from "./protos.ts";
@@ -12,9 +13,9 @@ export interface EverythingHost extends AsyncDisposable {
 }
 
 /** Opens a host on an address. */
-export async function everythingHost(address: string): Promise<EverythingHost> {
+export async function everythingHost(address: string, options: ServiceHostOptions = {}): Promise<EverythingHost> {
   const service = new EverythingService();
-  const host = new ServiceHost({ onError: () => undefined });
+  const host = new ServiceHost({ onError: () => undefined, ...options });
   host.serve(Everything, service);
   await host.open(address);
   return {

@@ -29,8 +29,8 @@ export type AllowFunction = (
 ) => PrincipalInit | undefined | Promise<PrincipalInit | undefined>;
 
 /**
- * Which keys are admitted: the path of a directory that has their public certificates (`*.cert`, `*.key`), the keys
- * themselves, or a function that is asked each time.
+ * Which keys are admitted: the path of a directory that has their public certificates (`*.cert`, `*.key`, `*.pub`,
+ * `*.txt`), the keys themselves, or a function that is asked each time.
  */
 export type Allow = string | Iterable<string | AllowedKey> | AllowFunction;
 

@@ -28,8 +28,9 @@ const settledMs = 2_000;
 const passing: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "EIO", "ENOMEM", "EAGAIN", "EBUSY", "ESTALE"]);
 
 /**
- * The public certificates in a directory, `*.cert` and `*.key`, kept up to date while it is open. Files that are broken
- * do not count, nor does a key that stands for different principals in two files; both are warned of once.
+ * The public certificates in a directory, `*.cert`, `*.key`, `*.pub` and `*.txt`, kept up to date while it is open.
+ * Files that are broken do not count, nor does a key that stands for different principals in two files; both are warned
+ * of once.
  */
 export class CertificateDirectory {
   readonly path: string;
@@ -113,14 +114,14 @@ export class CertificateDirectory {
     const files = new Map<string, CertificateFile>();
     try {
       this.#watch(await stat(this.path), problems);
-      const names = (await readdir(this.path)).filter((name) => /^[^.].*\.(cert|key)$/.test(name));
+      const names = (await readdir(this.path)).filter((name) => /^[^.].*\.(cert|key|pub|txt)$/.test(name));
       for (const name of names.toSorted()) {
         const file = await this.#look(name);
         if (file === undefined) continue;
         files.set(name, file);
         if (file.problem !== undefined) problems.add(`/${name} ${file.problem}`);
       }
-      if (files.size === 0) problems.add(" has no public certificates (*.cert, *.key): it admits nobody");
+      if (files.size === 0) problems.add(" has no public certificates (*.cert, *.key, *.pub, *.txt): it admits nobody");
       return files;
     } catch (error) {
       const { code = "", message } = error as NodeJS.ErrnoException;

@@ -2,6 +2,7 @@ import { makeKeyPair, readPublicKey, readSecret } from "./keys.ts";
 import type { CurveKeyPair, PublicKeySource, SecretKeySource } from "./keys.ts";
 import type { LinkAuth } from "@zerobind/core";
 import { answerTo } from "./proof.ts";
+import { Sealer } from "./seal.ts";
 import { checkNames } from "./server-curve.ts";
 
 /** How an end that connects is protected. */
@@ -71,6 +72,11 @@ export class CurveClient implements ClientCurve {
     return { curveServerKey: this.serverKeyAt(address), curvePublicKey: publicKey, curveSecretKey: secretKey };
   }
 
+  /** What puts the name of this end on what is for the one at an address. */
+  sealer(address: string): Sealer {
+    return new Sealer(this.#keys, this.serverKeyAt(address));
+  }
+
   /** Says who this end is, to the one at an address. */
   answer(challenge: Uint8Array, address: string): Partial<LinkAuth> {
     return answerTo(challenge, this.#keys, this.serverKeyAt(address));
@@ -82,6 +88,9 @@ function serverKeysOf(given: CurveClientOptions["serverKey"]): ReadonlyMap<strin
   const isMap = typeof given === "object" && given !== null && Object.keys(given).some((name) => name.includes("://"));
   if (!isMap) return readPublicKey(given as PublicKeySource, what);
   return new Map(
-    Object.entries(given).map(([address, key]) => [address, readPublicKey(key, `${what} for ${address}`)]),
+    Object.entries(given as Readonly<Record<string, PublicKeySource>>).map(([address, key]) => [
+      address,
+      readPublicKey(key, `${what} for ${address}`),
+    ]),
   );
 }

@@ -106,9 +106,10 @@ export class Doorkeeper {
     }
     // It may be gone, be late, or have been revoked since.
     if (this.#visitors.get(sender.connection)?.get(sender.route) !== visitor) return;
-    if (!proven || !this.#curve.isAdmitted(proven[0])) return this.#refuse(sender, why);
-    this.#forget(sender);
-    this.#owner.admit(sender, ...proven, visitor.greeting);
+    if (proven && this.#curve.isAdmitted(proven[0])) {
+      this.#forget(sender);
+      this.#owner.admit(sender, ...proven, visitor.greeting);
+    } else this.#refuse(sender, why);
   }
 
   #refuse(sender: Sender, why: string): void {

@@ -7,6 +7,7 @@ import { readSecret } from "./keys.ts";
 import type { CurveKeyPair, SecretKeySource } from "./keys.ts";
 import type { PrincipalInit } from "./principal.ts";
 import { provenKey } from "./proof.ts";
+import { SealReader, sealKey } from "./seal.ts";
 import { zapHandler } from "./zap.ts";
 import type { ZapDomain } from "./zap.ts";
 
@@ -39,18 +40,17 @@ export interface ServerCurve {
    * apart by their keys: all that are connected now are refused until they connect again.
    */
   revoke(publicKey: string): void;
-  /** Reads the directory again, without waiting until the change is noticed. Rejects if it cannot be read. */
+  /** Reads the directory again, without waiting until the change is noticed. Never rejects; what is wrong is told. */
   reload(): Promise<void>;
 }
 
 /** Those that the connections of some end belong to, to be told what changes. */
 export interface CurveUser {
-  /** A key is not let in any more. */
-  revoked(key: string): void;
+  /** A key is not let in any more. `cameIn`: it may have been, since this end has begun to let somebody in. */
+  revoked(key: string, cameIn: boolean): void;
   trouble(kind: string, describe: () => string): void;
 }
 
-const defaultTimeoutMs = 3_000;
 /** Keys whose owners are remembered from the handshake until they say who they are. */
 const maxAdmitted = 65_536;
 const optionNames: readonly string[] = ["secretKey", "allow", "allowTimeoutMs"];
@@ -71,21 +71,27 @@ export class CurveServer implements ServerCurve, ZapDomain {
   readonly kind = "serverCurve";
   readonly decideTimeoutMs: number;
   readonly #keys: CurveKeyPair;
+  readonly #seals: SealReader;
   readonly #allow: AllowList;
   readonly #users = new Set<CurveUser>();
   readonly #domain = `zerobind-${globalThis.crypto.randomUUID()}`;
   readonly #troubles = new Troubles((problem) => this.#tell(problem));
   /** Of the keys that came in last. */
   readonly #admitted = new Map<string, Principal>();
+  /** Keys that may have connections: they came in, whatever was decided since. */
+  readonly #cameIn = new Set<string>();
+  /** There were more of those. */
+  #hasForgotten = false;
   #leave: Promise<() => Promise<void>> | undefined;
 
   constructor(options: ServerCurveOptions) {
     checkNames("serverCurve", options, optionNames);
-    const { secretKey, allow, allowTimeoutMs = defaultTimeoutMs } = options;
+    const { secretKey, allow, allowTimeoutMs = 3_000 } = options;
     if (!Number.isInteger(allowTimeoutMs) || allowTimeoutMs < 1 || allowTimeoutMs > 60_000)
       throw new TypeError(`option allowTimeoutMs of serverCurve() must be a whole number from 1 to 60000`);
     this.decideTimeoutMs = allowTimeoutMs;
     this.#keys = readSecret(secretKey, "option secretKey of serverCurve()");
+    this.#seals = new SealReader(this.#keys);
     this.#allow = new AllowList(allow, "option allow of serverCurve()");
   }
 
@@ -148,6 +154,14 @@ export class CurveServer implements ServerCurve, ZapDomain {
     return principal && [key, principal];
   }
 
+  /** The key that has sealed some bytes; undefined if there is no valid seal of a key that has come in. */
+  openSeal(bytes: Buffer): { readonly key: string; readonly principal: Principal } | undefined {
+    const key = sealKey(bytes);
+    const principal = key === undefined ? undefined : this.#admitted.get(key);
+    if (key === undefined || !principal || !this.#seals.isValid(bytes)) return undefined;
+    return { key, principal };
+  }
+
   /** Whether a key has come in and was not revoked since. */
   isAdmitted(key: string): boolean {
     return this.#admitted.has(key);
@@ -176,6 +190,8 @@ export class CurveServer implements ServerCurve, ZapDomain {
     this.#leave = undefined;
     this.#allow.close();
     this.#admitted.clear();
+    this.#cameIn.clear();
+    this.#hasForgotten = false;
     await (
       await leave
     )?.();
@@ -187,12 +203,15 @@ export class CurveServer implements ServerCurve, ZapDomain {
     this.#admitted.set(key, principal);
     const [oldest] = this.#admitted.size > maxAdmitted ? this.#admitted.keys() : [];
     if (oldest !== undefined) this.#admitted.delete(oldest);
+    if (this.#cameIn.size < maxAdmitted) this.#cameIn.add(key);
+    else this.#hasForgotten ||= !this.#cameIn.has(key);
     return principal;
   }
 
   #revoked(key: string): void {
     this.#admitted.delete(key);
-    for (const user of this.#users) user.revoked(key);
+    const cameIn = this.#cameIn.delete(key) || this.#hasForgotten;
+    for (const user of this.#users) user.revoked(key, cameIn);
   }
 
   #tell(problem: string): void {

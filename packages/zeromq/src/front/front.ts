@@ -1,6 +1,5 @@
 import type { Server, Socket } from "node:net";
 import type { ParsedAddress } from "../address.ts";
-import type { ZeromqSettings } from "../options.ts";
 import { codeOf } from "../socket.ts";
 import { addressOf, listening } from "./net-listen.ts";
 import { maxOpenFiles } from "./open-files.ts";
@@ -16,7 +15,9 @@ const defaultMaxConnections = 10_000;
 const shareOfFiles = 4;
 
 /** What a front needs to know, and whom it tells of troubles. */
-export interface FrontUse extends Pick<ZeromqSettings, "handshakeTimeoutMs" | "maxConnections"> {
+export interface FrontUse {
+  readonly handshakeTimeoutMs: number;
+  readonly maxConnections: number | undefined;
   trouble(kind: string, describe: () => string): void;
 }
 

@@ -52,8 +52,8 @@ export class WsFrames {
 }
 
 function isPossible(header: Uint8Array): boolean {
-  const [kind, length] = header;
-  const isControl = controls.includes(kind!);
+  const [kind = 0, length] = header;
+  const isControl = controls.includes(kind);
   if (kind !== binary && !isControl) return false;
   if (length === undefined) return true;
   return (length & isMasked) !== 0 && (!isControl || (length & ~isMasked) <= maxControlBytes);

@@ -26,7 +26,7 @@ const greeting = Buffer.concat([
 /** A command of 200 bytes, in a frame of ZMTP or of a WebSocket. */
 const helloBytes = { tcp: 202, ws: 209 };
 
-export function upgrade(port: number): Buffer {
+function upgrade(port: number): Buffer {
   const lines = [
     "GET / HTTP/1.1",
     `Host: 127.0.0.1:${port}`,

@@ -132,7 +132,7 @@ export { metadataFromEntries, metadataToEntries } from "./metadata.ts";
 export { PlainHeader } from "./gen/zerobind/v1/wire.pb.ts";
 export { Status as StatusMessage } from "./gen/google/rpc/status.pb.ts";
 export { EventHeader, EventRequest } from "./gen/zerobind/v1/events.pb.ts";
-export type { EventAnswer, EventItem, EventLoss, EventWish } from "./gen/zerobind/v1/events.pb.ts";
+export type { EventAnswer, EventItem, EventLoss, EventRefusal, EventWish } from "./gen/zerobind/v1/events.pb.ts";
 export type { LinkAuth } from "./link-auth.ts";
 export { authBatch, readAuth, sessionTag, unauthenticatedBatch, unknownSessionBatch } from "./link-auth.ts";
 export { nativeMark } from "./records.ts";

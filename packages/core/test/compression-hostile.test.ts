@@ -1,7 +1,7 @@
 import { EventEmitter, once } from "node:events";
 import { describe, expect, test } from "@jest/globals";
-import { Channel, ServiceHost, Status, binding, memory } from "@zerobind/core";
-import type { BindingLike, RpcError } from "@zerobind/core";
+import { Channel, RpcError, ServiceHost, Status, binding, memory } from "@zerobind/core";
+import type { BindingLike } from "@zerobind/core";
 import { compressedHeadBytes, withHead } from "../src/compression.ts";
 import { Flag, RecordType } from "../src/records.ts";
 import { EchoReply, EchoRequest } from "./gen/test/v1/behavior.pb.ts";
@@ -236,7 +236,7 @@ describe("a request that came compressed", () => {
     const client = channel.client(Behavior);
     for (const may of [false, true]) {
       const question = once(asked, "asked");
-      const reply = client.echo({ text: "a".repeat(100) }).catch((error: RpcError) => error.codeName);
+      const reply = client.echo({ text: "a".repeat(100) }).catch((error: unknown) => RpcError.from(error).codeName);
       await question;
       expect(element.inflated).toEqual([]);
       decide(may);

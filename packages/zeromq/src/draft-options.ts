@@ -9,6 +9,10 @@ const hiccupMessageOption = 114;
 /** No draft, but the binding hides it from sockets that only receive. */
 const sendHighWaterMarkOption = 23;
 
+/** No drafts, but the binding has no names for them on XPUB. */
+const subscribeOption = 6;
+const unsubscribeOption = 7;
+
 /** The raw setter that every socket of the binding has, although its types hide it. */
 interface RawSocket {
   setStringOption(option: number, value: Buffer): void;
@@ -42,6 +46,15 @@ export function setArrivalNotice(socket: object): boolean {
  */
 export function setLossNotice(socket: object, notice: Buffer): boolean {
   return trySet(socket, hiccupMessageOption, notice);
+}
+
+/**
+ * XPUB with `manual`: whoever sent the message that was received last gets, or gets no more, what begins with a prefix.
+ * Nothing happens if its connection is gone.
+ */
+export function setDelivery(socket: object, prefix: Uint8Array, isOn: boolean): void {
+  const bytes = Buffer.from(prefix.buffer, prefix.byteOffset, prefix.byteLength);
+  (socket as RawSocket).setStringOption(isOn ? subscribeOption : unsubscribeOption, bytes);
 }
 
 /** SUB: what it subscribes to waits to be sent in a queue without limit; of 1,000 in a row the rest would be lost. */

@@ -44,11 +44,6 @@ function mismatchText(client: CurveClient | undefined): string {
     : "the other end is encrypted: this one needs curve: curveClient({ serverKey, keyPair })";
 }
 
-/** Whether ZeroMQ does not try again after an event of a connection. */
-export function isFinal(type: string, code: string): boolean {
-  return type === "handshake:error:auth" || code === "ERR_ZMTP_MECHANISM_MISMATCH";
-}
-
 /** Why somebody who came to an end that is bound did not get in. */
 export function turnedAway(type: string, code: string, isEncrypted: boolean): string {
   if (type === "handshake:error:auth") return `a peer was not let in, since its key is not allowed (${code})`;

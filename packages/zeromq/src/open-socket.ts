@@ -1,10 +1,11 @@
 import { tidyEndpoint } from "./address.ts";
 import type { AddressMode, ParsedAddress } from "./address.ts";
+import { mechanismAt } from "./curve/mechanism-probe.ts";
 import { bindSecured, connectSecured } from "./curve/secured.ts";
 import type { CurveUser } from "./curve/server-curve.ts";
 import { bindError, checkIpcPathFree, ipcPathRemover } from "./guard.ts";
 import type { ZeromqSettings } from "./options.ts";
-import { isFinal } from "./handshake.ts";
+import { cutText, handshakeFailure, turnedAway } from "./handshake.ts";
 import { codeOf } from "./socket.ts";
 import type { SocketEvents, SocketKind, ZmqSocket } from "./socket.ts";
 
@@ -34,8 +35,10 @@ export const unheardOptions: Readonly<Record<string, unknown>> = {
   tcpKeepaliveCount: 4,
 };
 
+/** Events of an `OpenSocket` that have words for people. */
+export const socketTroubles: ReadonlySet<string> = new Set(["refused", "turned-away", "stranger", "curve"]);
+
 /** Pauses before another attempt: after a refusal, and while an address is not free again. */
-const refusedMinMs = 5_000;
 const refusedMaxMs = 60_000;
 const rebindMs = 50;
 
@@ -48,9 +51,12 @@ export async function openSocket(plan: SocketPlan, events: SocketEvents): Promis
 
 /**
  * A socket that stays. Where the other end refuses the keys of this one, ZeroMQ does not try again; and where a key was
- * revoked, its connections cannot be told from others. In both cases another socket takes the place of the first, and
- * the owner gets the event `renewed`: what was queued is lost, and what was subscribed is not any more. The event
- * `curve` has a trouble with keys as its code.
+ * revoked, its connections cannot be told from others. In both cases another socket takes the place of the first.
+ *
+ * Its owner gets events of its own beside those of the binding, with words for people in place of a code: `refused`, the
+ * other end does not let this one in; `turned-away`, this end did not let somebody in; `stranger`, a handshake has
+ * failed in another way; `curve`, there is a trouble with keys; `lost`, the connections are gone, with what was queued;
+ * `renewed`, there is another socket, and what was subscribed has to be subscribed again.
  */
 export class OpenSocket implements CurveUser, SocketEvents {
   readonly #plan: SocketPlan;
@@ -58,10 +64,18 @@ export class OpenSocket implements CurveUser, SocketEvents {
   #address: string;
   #socket: ZmqSocket | undefined;
   #removeFile: () => void = () => undefined;
+  /** Attempts in a row that the other end refused, and those that look so. */
   #refusals = 0;
+  #suspicions = 0;
   #timer: NodeJS.Timeout | undefined;
   /** The last socket on its way out. */
   #leaving: Promise<void> = Promise.resolve();
+  /** Told when there is a socket again, or never will be. */
+  #waiting: (() => void)[] = [];
+  #opening: Promise<void> = Promise.resolve();
+  #isAway = false;
+  #isOpening = false;
+  #again = false;
   #closed = false;
 
   constructor(plan: SocketPlan, events: SocketEvents) {
@@ -82,6 +96,17 @@ export class OpenSocket implements CurveUser, SocketEvents {
   }
 
   async open(): Promise<void> {
+    this.#isOpening = true;
+    try {
+      await this.#open();
+    } finally {
+      this.#isOpening = false;
+    }
+    // Once the owner has this; whoever was revoked may have come in before.
+    if (this.#again) setImmediate(() => void (this.#isOver() || this.#renew()));
+  }
+
+  async #open(): Promise<void> {
     const { kind, mode, parsed, settings, maxFrameBytes } = this.#plan;
     const own = {
       reconnectInterval: settings.reconnectMinMs,
@@ -105,11 +130,24 @@ export class OpenSocket implements CurveUser, SocketEvents {
     }
   }
 
+  /** PUSH: as the socket's own, and waits for another one while this one is being replaced. */
+  async sendWhenRoom(frames: Uint8Array[]): Promise<boolean> {
+    for (;;) {
+      if (await this.socket.sendWhenRoom(frames)) return true;
+      if (this.#closed || !this.#isAway) return false;
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+  }
+
   /** Frees address and socket; what is queued gets up to `lingerMs` to leave. */
   async close(lingerMs: number): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
+    this.#tellWaiting();
     await this.#shut(lingerMs);
+    // One that was under way ends after that, and with it its socket.
+    await this.#opening;
+    await this.#shut(0);
   }
 
   message(frames: Buffer[]): void | Promise<void> {
@@ -117,37 +155,94 @@ export class OpenSocket implements CurveUser, SocketEvents {
   }
 
   event(type: string, code: string): void {
-    if (type === "handshake") this.#refusals = 0;
-    this.#events.event(type, code);
-    if (this.#plan.mode === "connect" && isFinal(type, code)) this.#renewLater();
+    if (type === "handshake") this.#refusals = this.#suspicions = 0;
+    if (type.startsWith("handshake:error")) this.#failed(type, code);
+    else this.#events.event(type, code);
   }
 
-  revoked(): void {
-    if (this.#plan.mode === "bind") void this.#renew();
+  revoked(_key: string, cameIn: boolean): void {
+    if (this.#plan.mode !== "bind" || !cameIn) return;
+    if (this.#isOpening) this.#again = true;
+    else void this.#renew();
   }
 
   trouble(_kind: string, describe: () => string): void {
     this.#events.event("curve", describe());
   }
 
-  #renewLater(): void {
-    clearTimeout(this.#timer);
-    const pauseMs = Math.min(refusedMaxMs, refusedMinMs * 2 ** Math.min(this.#refusals++, 10));
+  #failed(type: string, code: string): void {
+    const { mode, settings } = this.#plan;
+    const { server, client } = settings.curve;
+    if (mode === "bind") return this.#events.event("turned-away", turnedAway(type, code, server !== undefined));
+    const { describe, refusal } = handshakeFailure(type, code, client);
+    if (refusal === "sure") return this.#refused(describe());
+    this.#events.event("stranger", describe());
+    this.#suspicions = refusal === "likely" ? this.#suspicions + 1 : 0;
+    if (this.#suspicions > 1) void this.#findOut();
+  }
+
+  /** The other end hangs up again and again, without a word why. */
+  async #findOut(): Promise<void> {
+    const { parsed, settings } = this.#plan;
+    const why = cutText(await mechanismAt(parsed), settings.curve.client);
+    if (why !== undefined && this.#suspicions > 1 && !this.#isAway && !this.#closed) this.#refused(why);
+  }
+
+  #refused(why: string): void {
+    if (this.#isAway || this.#closed) return;
+    this.#leave();
+    this.#events.event("refused", why);
+    const { reconnectMaxMs } = this.#plan.settings;
+    const pauseMs = Math.min(
+      Math.max(refusedMaxMs, reconnectMaxMs),
+      reconnectMaxMs * 2 ** Math.min(this.#refusals++, 20),
+    );
     this.#timer = setTimeout(() => void this.#renew(), pauseMs * (0.5 + Math.random() / 2));
   }
 
   async #renew(): Promise<void> {
     clearTimeout(this.#timer);
-    await this.#shut(0);
-    if (this.#closed) return;
+    this.#leave();
+    this.#isOpening = true;
+    this.#again = false;
+    const opening = this.#leaving.then(() => (this.#closed ? undefined : this.#open()));
+    this.#opening = opening.catch(() => undefined);
     try {
-      await this.open();
-      if (this.#closed) await this.#shut(0);
-      else this.#events.event("renewed", "");
+      await opening;
     } catch (error) {
       this.#events.event("curve", `it cannot be opened again yet: ${String(error)}`);
-      if (!this.#closed) this.#timer = setTimeout(() => void this.#renew(), rebindMs);
+      this.#isOpening = false;
+      if (!this.#isOver()) this.#timer = setTimeout(() => void this.#renew(), rebindMs);
+      return;
     }
+    this.#isOpening = false;
+    if (this.#isOver()) return this.#shut(0);
+    // Whoever was revoked while it was being opened may have come in.
+    if (this.#mustAgain()) return this.#renew();
+    this.#isAway = false;
+    this.#suspicions = 0;
+    this.#events.event("renewed", "");
+    this.#tellWaiting();
+  }
+
+  /** The socket goes, and all of its connections. */
+  #leave(): void {
+    void this.#shut(0);
+    if (this.#isAway) return;
+    this.#isAway = true;
+    this.#events.event("lost", "");
+  }
+
+  #isOver(): boolean {
+    return this.#closed;
+  }
+
+  #mustAgain(): boolean {
+    return this.#again;
+  }
+
+  #tellWaiting(): void {
+    for (const tell of this.#waiting.splice(0)) tell();
   }
 
   #shut(lingerMs: number): Promise<void> {

@@ -1,3 +1,4 @@
+import { kindOf } from "@zerobind/core";
 import type { Principal } from "@zerobind/core";
 import { principalOf } from "./curve/principal.ts";
 import type { PrincipalInit } from "./curve/principal.ts";
@@ -150,7 +151,7 @@ function checkMaxConnections(value: unknown): void {
   if (value === undefined || (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 0x7fffffff))
     return;
   throw new TypeError(
-    `option maxConnections of zeromq() must be a whole number from 1 to 2147483647, not ${String(value)}`,
+    `option maxConnections of zeromq() must be a whole number from 1 to 2147483647, not ${kindOf(value)}`,
   );
 }
 

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { setDelivery } from "./draft-options.ts";
 import { makeSocket } from "./socket-kinds.ts";
 import type { AnySocket, SocketKind, SocketSettings } from "./socket-kinds.ts";
 export type { SocketKind, SocketSettings } from "./socket-kinds.ts";
@@ -11,7 +12,8 @@ export type { SocketKind, SocketSettings } from "./socket-kinds.ts";
  * - A send never waits (`sendTimeout` 0): a waiting send can hang itself and the receive. Memory is bounded by the
  *   credit of the protocol above, and, for peers that keep to none, by a high-water mark far above what credit allows.
  *   Only PUSH, which receives nothing, may wait (`sendWhenRoom`).
- * - `readable` and `writable` are never read: that takes away the wake-up a pending receive is waiting for.
+ * - `readable` and `writable` are never read while a receive is pending: that takes away the wake-up it is waiting for.
+ * - A receive that fails with EAGAIN is made again: XPUB swallows parts of what no honest peer sends.
  * - `receiveHighWaterMark` as far away: a full receive queue stops heartbeats and cuts healthy connections.
  * - Sent buffers are never reused: above 128 bytes ZeroMQ sends from the very memory, some time later.
  * - `linger` is 0 until closing says otherwise: unsent messages keep a process from ending.
@@ -153,6 +155,20 @@ export class ZmqSocket {
   }
 
   /**
+   * XPUB with `manual`, while `message` runs: who sent the message gets what begins with a prefix, or gets it no more.
+   * Nobody does if the connection is gone. After a message that is no subscription it may be another connection that
+   * is meant, until `isDrained`: ZeroMQ mixes them up.
+   */
+  deliver(prefix: Uint8Array, isOn: boolean): void {
+    if (!this.#closed) setDelivery(this.#socket, prefix, isOn);
+  }
+
+  /** Whether nothing more has come. Only while `message` runs; afterwards `deliver` must not be called any more. */
+  get isDrained(): boolean {
+    return !this.#closed && "readable" in this.#socket && !this.#socket.readable;
+  }
+
+  /**
    * Closes; what is queued gets up to `lingerMs` to leave. Resolves when the address is free again. Idempotent: a
    * later call waits for the same end.
    */
@@ -175,31 +191,45 @@ export class ZmqSocket {
   async #receive(): Promise<void> {
     const socket = this.#socket;
     if (!("receive" in socket)) return;
-    let sliceEnd = performance.now() + sliceMs;
-    try {
-      for (;;) {
-        const next = socket.receive();
-        const isFirst = await isPending(next);
-        const frames = await next;
+    for (;;) {
+      try {
+        await this.#receiveFrom(socket);
+        return;
+      } catch (error) {
+        // Closing rejects the pending receive.
         if (this.#closed) return;
-        const full = this.#deliver(frames);
-        if (full) await full;
-        if (isFirst) {
-          // To ask for the next message takes several system calls: after a pause, what answers the first one leaves
-          // before. The answers to a run of messages leave together.
-          await endOfTurn();
-          sliceEnd = performance.now() + sliceMs;
+        const code = codeOf(error);
+        if (code !== "EAGAIN") {
+          this.#events.event("receive:error", code);
+          return;
         }
-        if (this.#closed) return;
-        if (performance.now() < sliceEnd) continue;
-        // A receive that need not wait resolves at once, so a busy peer would keep everything else from running.
         await nextTurn();
         if (this.#closed) return;
+      }
+    }
+  }
+
+  async #receiveFrom(socket: { receive(): Promise<Buffer[]> }): Promise<void> {
+    let sliceEnd = performance.now() + sliceMs;
+    for (;;) {
+      const next = socket.receive();
+      const isFirst = await isPending(next);
+      const frames = await next;
+      if (this.#closed) return;
+      const full = this.#deliver(frames);
+      if (full) await full;
+      if (isFirst) {
+        // To ask for the next message takes several system calls: after a pause, what answers the first one leaves
+        // before. The answers to a run of messages leave together.
+        await endOfTurn();
         sliceEnd = performance.now() + sliceMs;
       }
-    } catch (error) {
-      // Closing rejects the pending receive.
-      if (!this.#closed) this.#events.event("receive:error", codeOf(error));
+      if (this.#closed) return;
+      if (performance.now() < sliceEnd) continue;
+      // A receive that need not wait resolves at once, so a busy peer would keep everything else from running.
+      await nextTurn();
+      if (this.#closed) return;
+      sliceEnd = performance.now() + sliceMs;
     }
   }
 

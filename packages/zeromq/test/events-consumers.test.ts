@@ -199,10 +199,13 @@ test("bytes that make no sense are dropped and counted, on both ends", async () 
   await hostile.send(Buffer.concat([sync, Buffer.from([0xff, 0xff])]));
   await hostile.send(Buffer.concat([sync, Buffer.alloc(40_000)]));
   await hostile.send(Buffer.concat([Buffer.from([1]), Buffer.alloc(10_000, "x")]));
-  const wish = { method: "m", topic: "price.", exact: false, last: 1, start: 0n, sequence: 0n };
+  const wish = { method: "m", topic: "price.", exact: false, last: 1, start: 0n, sequence: 0n, end: false };
   const wishes = Array.from({ length: 201 }, () => wish);
   await hostile.send(
-    Buffer.concat([sync, EventRequest.encode({ proven: [], methods: [], losses: [], wishes }).finish()]),
+    Buffer.concat([
+      sync,
+      EventRequest.encode({ proven: [], methods: [], losses: [], wishes, seal: undefined }).finish(),
+    ]),
   );
   for (let index = 0; index < 20_000; index++) {
     const fresh = Buffer.from(sync);
@@ -338,7 +341,7 @@ for number in range(1000):
 async function hostilePublisher(epoch: bigint): Promise<XPublisher> {
   const pub = raw(new XPublisher({ sendHighWaterMark: 0 }));
   await pub.bind("tcp://127.0.0.1:*");
-  const answer = { part: 0, last: true, keepsEvents: false, items: [] };
+  const answer = { part: 0, last: true, keepsEvents: false, items: [], authorizes: false, refusals: [] };
   const header = EventHeader.encode({ epoch, method: "", start: 0n, sequence: 0n, answer }).finish();
   const serve = async (): Promise<void> => {
     for await (const [frame] of pub)

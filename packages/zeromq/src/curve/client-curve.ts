@@ -2,6 +2,7 @@ import { makeKeyPair, readPublicKey, readSecret } from "./keys.ts";
 import type { CurveKeyPair, PublicKeySource, SecretKeySource } from "./keys.ts";
 import type { LinkAuth } from "@zerobind/core";
 import { answerTo } from "./proof.ts";
+import { Sealer } from "./seal.ts";
 import { checkNames } from "./server-curve.ts";
 
 /** How an end that connects is protected. */
@@ -69,6 +70,11 @@ export class CurveClient implements ClientCurve {
   socketOptions(address: string): Readonly<Record<string, unknown>> {
     const { publicKey, secretKey } = this.#keys;
     return { curveServerKey: this.serverKeyAt(address), curvePublicKey: publicKey, curveSecretKey: secretKey };
+  }
+
+  /** What puts the name of this end on what is for the one at an address. */
+  sealer(address: string): Sealer {
+    return new Sealer(this.#keys, this.serverKeyAt(address));
   }
 
   /** Says who this end is, to the one at an address. */

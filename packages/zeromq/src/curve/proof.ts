@@ -45,18 +45,24 @@ function proofOf(
   server: Uint8Array,
   client: Uint8Array,
 ): Buffer {
-  const { createHmac, createPrivateKey, createPublicKey, diffieHellman } = process.getBuiltinModule("node:crypto");
+  const { createHmac } = process.getBuiltinModule("node:crypto");
+  const secret = sharedSecret(secretKey, peer);
+  return createHmac("sha256", secret).update(label).update(challenge).update(server).update(client).digest();
+}
+
+/** What only the owners of the two keys can know, from the secret one of one and the public one of the other. Throws for keys that are none. */
+export function sharedSecret(secretKey: string, peer: Uint8Array): Buffer {
+  const { createPrivateKey, createPublicKey, diffieHellman } = process.getBuiltinModule("node:crypto");
   const privateKey = createPrivateKey({
     key: Buffer.concat([pkcs8, bytesOf(secretKey)]),
     format: "der",
     type: "pkcs8",
   });
   const publicKey = createPublicKey({ key: Buffer.concat([spki, peer]), format: "der", type: "spki" });
-  const secret = diffieHellman({ privateKey, publicKey });
-  return createHmac("sha256", secret).update(label).update(challenge).update(server).update(client).digest();
+  return diffieHellman({ privateKey, publicKey });
 }
 
 /** A key that has been checked. */
-function bytesOf(key: string): Uint8Array {
+export function bytesOf(key: string): Uint8Array {
   return decodeZ85(key) ?? new Uint8Array(32);
 }

@@ -1,5 +1,6 @@
 import { EventHeader } from "@zerobind/core";
-import type { EventItem, EventWish } from "@zerobind/core";
+import type { EventItem, EventRefusal, EventWish } from "@zerobind/core";
+import type { EventRules, Refusal } from "./event-rules.ts";
 import { exactNumber } from "./event-wire.ts";
 import type { SyncTopic } from "./event-wire.ts";
 import type { TopicState, TopicTable } from "./topics.ts";
@@ -14,16 +15,22 @@ const maxItemBodies = 256;
 export interface AnswerSource {
   readonly epoch: bigint;
   readonly keepsEvents: boolean;
+  readonly rules: EventRules;
   table(method: string): TopicTable | undefined;
 }
 
 /**
  * The messages that answer a sync topic: where the topics are that it wants to know of, and the kept events that it
- * wants, topic by topic, in order.
+ * wants, topic by topic, in order. `refusals`: wishes, by their indexes, that get nothing.
  */
-export function* answerFrames(source: AnswerSource, sync: SyncTopic): Iterable<Uint8Array[]> {
+export function* answerFrames(
+  source: AnswerSource,
+  sync: SyncTopic,
+  refusals: ReadonlyMap<number, Refusal>,
+): Iterable<Uint8Array[]> {
   let part = new Part(source, sync.topic, 0);
   for (const [wish, wanted] of sync.request.wishes.entries()) {
+    if (wanted.end || refusals.has(wish)) continue;
     for (const state of wantedTopics(source, wanted)) {
       for (const [item, bodies] of itemsOf(state, wish, wanted)) {
         part.add(item, bodies);
@@ -33,7 +40,10 @@ export function* answerFrames(source: AnswerSource, sync: SyncTopic): Iterable<U
       }
     }
   }
-  yield part.frames(true);
+  yield part.frames(
+    true,
+    Array.from(refusals, ([wish, refusal]) => ({ wish, ...refusal })),
+  );
 }
 
 function wantedTopics(source: AnswerSource, { method, topic, exact }: EventWish): Iterable<TopicState> {
@@ -99,9 +109,9 @@ class Part {
     return new Part(this.#source, this.#topic, this.#number + 1);
   }
 
-  frames(last: boolean): Uint8Array[] {
-    const { epoch, keepsEvents } = this.#source;
-    const answer = { part: this.#number, last, keepsEvents, items: this.#items };
+  frames(last: boolean, refusals: EventRefusal[] = []): Uint8Array[] {
+    const { epoch, keepsEvents, rules } = this.#source;
+    const answer = { part: this.#number, last, keepsEvents, items: this.#items, authorizes: rules.exist, refusals };
     const header = { epoch, method: "", start: 0n, sequence: 0n, answer };
     return [this.#topic, EventHeader.encode(header).finish(), ...this.#bodies];
   }

@@ -14,6 +14,7 @@ import { parseAddress } from "../address.ts";
 import type { AddressMode, ParsedAddress } from "../address.ts";
 import { checkExposure } from "../guard.ts";
 import type { ZeromqOptions, ZeromqSettings } from "../options.ts";
+import type { AuthorizeEvents } from "./event-rules.ts";
 
 /** How many of the events that were published are kept. */
 export interface ReplayOptions {
@@ -44,6 +45,14 @@ export interface EventPublisherOptions {
   readonly maxQueuedMessages?: number | undefined;
   /** How long after the last event of a topic its number is told again; the pauses double. Infinity: never. Default 1,000. */
   readonly beatIntervalMs?: number | undefined;
+  /**
+   * Says who may subscribe to what; only `true` allows it. Asked for each subscription of each connection, also for
+   * what was kept. What takes a promise is decided when the subscriber asks again, some time later. Where a contract
+   * `requires` roles, the subscriber must hold them too. As soon as there is a rule of either kind, nothing is sent to
+   * anybody that none of them allows, and only subscribers of this library get events: bare SUB sockets cannot say who
+   * they are. For publishers that bind, with `serverCurve`. Default: whoever is let in may have everything.
+   */
+  readonly authorize?: AuthorizeEvents | undefined;
   /** How many subscribers `ready` waits for. Default 1. */
   readonly minSubscribers?: number | undefined;
   /** How long `close` lets what was published leave. Default 1,000. */
@@ -123,6 +132,7 @@ export const publisherChecks: Checks = {
   lastValue: isBoolean,
   maxQueuedMessages: isFromOneTo(0x7fffffff),
   beatIntervalMs: isTime,
+  authorize: isFunction,
   minSubscribers: isCount,
 };
 

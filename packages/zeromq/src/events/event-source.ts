@@ -1,7 +1,7 @@
 import type { ZeromqSettings } from "../options.ts";
 import type { ParsedAddress } from "../address.ts";
 import type { SocketEvents } from "../socket.ts";
-import { openSocket } from "../open-socket.ts";
+import { openSocket, socketTroubles } from "../open-socket.ts";
 import type { OpenSocket } from "../open-socket.ts";
 import { isControlTopic } from "./event-wire.ts";
 
@@ -14,6 +14,10 @@ export interface SourceOwner {
   /** A connection was made, or lost. */
   connected(): void;
   disconnected(): void;
+  /** The other end does not let this one in; or does now. */
+  refused(why: string | undefined): void;
+  /** What is subscribed now. */
+  readonly prefixes: readonly Buffer[];
   trouble(kind: string, describe: () => string): void;
 }
 
@@ -54,8 +58,8 @@ export class EventSource implements SocketEvents {
     return this.#connections > 0 || this.parsed.scheme === "inproc";
   }
 
-  /** `prefixes` is asked for what is subscribed by the time that it is open. */
-  async open(prefixes: () => readonly Buffer[]): Promise<void> {
+  /** What its owner wants by the time that it is open is subscribed then. */
+  async open(): Promise<void> {
     const { parsed, attach } = this;
     const plan = {
       kind: "sub",
@@ -67,7 +71,7 @@ export class EventSource implements SocketEvents {
     const opened = await openSocket({ ...plan, own: {} }, this);
     this.#opened = opened;
     if (this.#closed) return this.close();
-    for (const prefix of prefixes()) opened.socket.subscribe(prefix);
+    for (const prefix of this.#owner.prefixes) opened.socket.subscribe(prefix);
   }
 
   subscribe(prefix: Buffer): void {
@@ -88,17 +92,23 @@ export class EventSource implements SocketEvents {
   event(type: string, code: string): void {
     if (type === "handshake") {
       this.#connections = this.attach === "connect" ? 1 : this.#connections + 1;
+      this.#owner.refused(undefined);
       this.#owner.connected();
     } else if (type === "disconnect") {
       if (this.#strangers > 0) this.#strangers -= 1;
       else this.#connections = Math.max(this.#connections - 1, 0);
       this.#owner.disconnected();
-    } else if (type.startsWith("handshake:error")) {
-      if (this.attach === "bind") this.#strangers += 1;
-      this.#owner.trouble(
-        type,
-        () => `${this.address}: the other end does not speak ZeroMQ as this end does (${code})`,
-      );
+    } else if (type === "lost") {
+      this.#connections = this.#strangers = 0;
+      this.#owner.disconnected();
+    } else if (type === "renewed") {
+      for (const prefix of this.#owner.prefixes) this.subscribe(prefix);
+      // What was subscribed to meanwhile, to find out who is there, is lost.
+      if (this.attach === "bind") this.#owner.disconnected();
+    } else if (socketTroubles.has(type)) {
+      if (type === "turned-away") this.#strangers += 1;
+      this.#owner.trouble(type, () => `${this.address}: ${code}`);
+      if (type === "refused") this.#owner.refused(`${this.address}: ${code}`);
     } else if (type === "receive:error") {
       this.#owner.trouble(type, () => `${this.address}: cannot receive any more (${code}); close it and open it again`);
     }

@@ -3,9 +3,11 @@ import { EventHeader, EventRequest } from "@zerobind/core";
 /**
  * The bytes of events; docs/protocol.md is the normative text. All topics that begin with a zero byte are the protocol's
  * own. A sync topic is `\0zb/sync/`, 8 bytes that name the connection of a subscriber, 6 bytes of a number that grows,
- * big endian, and an encoded `EventRequest`.
+ * big endian, and an encoded `EventRequest`. A guarded topic is `\0zb/event/`, the name of a method, a zero byte, a topic
+ * and a zero byte.
  */
 const syncMark: Buffer = Buffer.from("\0zb/sync/", "latin1");
+const eventMark: Buffer = Buffer.from("\0zb/event/", "latin1");
 const idLength = 8;
 const numberLength = 6;
 const syncHeadLength = syncMark.length + idLength + numberLength;
@@ -59,6 +61,29 @@ export function readSyncTopic(topic: Buffer): SyncTopic {
   return { topic, ...syncHead(topic), request: EventRequest.decode(topic.subarray(syncHeadLength)) };
 }
 
+/** Stands for the topics of a method, or, `exact`, for one: no topic or method has a zero byte. */
+export function filterKey(method: string, topic: string, exact: boolean): string {
+  return `${method}\0${topic}${exact ? "\0" : ""}`;
+}
+
+/** On what a publisher that decides who gets what sends events of a topic, or, unless `exact`, what such begin with. */
+export function guardedTopic(method: string, topic: string, exact: boolean): Buffer {
+  return Buffer.concat([eventMark, Buffer.from(filterKey(method, topic, exact))]);
+}
+
+/** Whether a topic is one of `guardedTopic`, or what some begin with. */
+export function isGuardedTopic(topic: Buffer): boolean {
+  const { length } = eventMark;
+  return topic.length > length && topic.compare(eventMark, 0, length, 0, length) === 0;
+}
+
+/** The topic that a guarded one stands for; undefined if it stands for none. */
+export function unguarded(topic: Buffer): Buffer | undefined {
+  const start = topic.indexOf(0, eventMark.length) + 1;
+  const end = topic.length - 1;
+  return start > 0 && end >= start && topic[end] === 0 ? topic.subarray(start, end) : undefined;
+}
+
 /** The header of events up to, and including, the tag of the sequence, which is all that changes within a topic. */
 export function headerStart(epoch: bigint, method: string, start: number): Buffer {
   const bytes = EventHeader.encode({ epoch, method, start: BigInt(start), sequence: 0n, answer: undefined }).finish();
@@ -102,4 +127,9 @@ export function exactNumber(value: bigint): number {
 /** The name of an epoch for people. */
 export function epochName(epoch: bigint): string {
   return epoch.toString(16).padStart(16, "0");
+}
+
+/** 8 random bytes that are not 0. */
+export function newEpoch(): bigint {
+  return globalThis.crypto.getRandomValues(new BigUint64Array(1))[0]! || 1n;
 }

@@ -1,22 +1,24 @@
-import { checkContract, checkOptions, guarded, kindOf, Lifecycle } from "@zerobind/core";
+import { checkContract, checkOptions, kindOf, Lifecycle } from "@zerobind/core";
 import type { Contract, PublisherOf } from "@zerobind/core";
 import type { ParsedAddress } from "../address.ts";
 import { exposureWarning, isExposed } from "../guard.ts";
 import { toSettings } from "../options.ts";
 import type { ZeromqSettings } from "../options.ts";
-import { Troubles } from "../trouble.ts";
 import { Audience } from "./audience.ts";
 import type { AudienceWish } from "./audience.ts";
 import { Beats } from "./beats.ts";
+import { encodeEvent, wholeMessage } from "./event-body.ts";
 import { parseAddresses, publisherChecks } from "./event-options.ts";
 import type { EventPublisherOptions } from "./event-options.ts";
-import { maxSubscriptionBytes } from "./event-wire.ts";
+import { checkCanGuard, EventRules } from "./event-rules.ts";
+import { EventTroubles } from "./event-troubles.ts";
+import { maxSubscriptionBytes, newEpoch } from "./event-wire.ts";
 import { OutgoingEvents } from "./outgoing-events.ts";
 import { PublisherPort } from "./publisher-port.ts";
 import { eventMethods } from "./topic-template.ts";
 import type { TopicTemplate } from "./topic-template.ts";
 import { KeptEvents, TopicState, TopicTable } from "./topics.ts";
-import { Counts, Waiting } from "./waiting.ts";
+import { Waiting } from "./waiting.ts";
 
 /** Whom `waitForSubscribers` waits for. */
 export interface SubscriberWish {
@@ -51,12 +53,12 @@ export class EventPublisher extends Lifecycle {
   readonly #options: EventPublisherOptions;
   readonly #attach: "bind" | "connect";
   readonly #parsed: readonly ParsedAddress[];
-  readonly #counts = new Counts();
   readonly #waiting = new Waiting();
-  readonly #troubles: Troubles;
-  readonly #epoch = randomEpoch();
+  readonly #troubles: EventTroubles;
+  readonly #epoch = newEpoch();
   readonly #audience = new Audience(this.#epoch);
   readonly #tables = new Map<string, TopicTable>();
+  readonly #rules: EventRules;
   readonly #kept: KeptEvents;
   readonly #beats: Beats;
   readonly #outgoing = new OutgoingEvents((frames, bodies) => this.#send(frames, bodies));
@@ -75,7 +77,9 @@ export class EventPublisher extends Lifecycle {
     this.#parsed = parseAddresses(address, attach, this.#settings);
     const { events = 1_000, bytes = 16 * 2 ** 20 } = replay ?? { events: 0 };
     this.#kept = new KeptEvents({ events, bytes, lastValue });
-    this.#troubles = new Troubles(guarded(options.onTrouble));
+    this.#troubles = new EventTroubles(options.onTrouble, this.#settings);
+    this.#rules = new EventRules(options.authorize, (kind, describe) => this.#trouble(kind, describe));
+    if (options.authorize) checkCanGuard(attach, "option authorize of a publisher");
     this.#beats = new Beats(beatIntervalMs, (state) => this.#beat(state));
     this.#ports = this.#parsed.map((parsed) => this.#port(parsed, attach));
   }
@@ -114,15 +118,18 @@ export class EventPublisher extends Lifecycle {
    * reason.
    */
   get counters(): Readonly<Record<string, number>> {
-    return { published: this.#published, ...this.#counts.read() };
+    return { published: this.#published, ...this.#troubles.counts.read() };
   }
 
-  /** Resolves when `minSubscribers` have their filters in place. Rejects only when it is closed. */
+  /**
+   * Resolves when `minSubscribers` have their filters in place. Rejects when it is closed, and, with the status
+   * UNAUTHENTICATED, if it connects and the other end does not let it in; it goes on trying all the same.
+   */
   get ready(): Promise<void> {
     return this.waitForSubscribers({ count: this.#options.minSubscribers ?? 1 });
   }
 
-  /** Resolves when subscribers are there, their filters in place. Rejects when it takes too long, or this is closed. */
+  /** Resolves when subscribers are there, their filters in place. Rejects as `ready` does, and when it takes too long. */
   waitForSubscribers(wish: SubscriberWish = {}): Promise<void> {
     const { count = 1, method, topic, timeoutMs = Infinity } = wish;
     const wanted: AudienceWish = { count, method, topic };
@@ -141,11 +148,13 @@ export class EventPublisher extends Lifecycle {
   /**
    * The functions that publish the events of a contract, one for each method with the option `event`. They throw
    * TypeError for values that cannot be, RangeError for an event above `maxMessageBytes`, and Error once it is closed.
+   * A contract whose methods require roles has to be given before the publisher is opened; Error otherwise.
    */
   publisher<C extends Contract>(contract: C): PublisherOf<C> {
     checkContract(contract);
     const stub: Record<string, (event: unknown) => void> = {};
     for (const [name, template] of eventMethods(contract)) {
+      if (template.requires.length > 0) this.#guard(template);
       const table = this.#table(template);
       stub[name] = (event) => this.#publish(template, table, event);
     }
@@ -163,6 +172,7 @@ export class EventPublisher extends Lifecycle {
     this.#waiting.end(`the publisher is ${this.closeReason?.message ?? "closed"}`);
     this.#outgoing.flush();
     this.#beats.close();
+    this.#rules.close();
   }
 
   protected async onClose(graceful: boolean): Promise<void> {
@@ -196,22 +206,35 @@ export class EventPublisher extends Lifecycle {
     const answers = {
       epoch: this.#epoch,
       keepsEvents: this.#kept.enabled,
+      rules: this.#rules,
       table: (method: string) => this.#tables.get(method),
     };
+    const audience = this.#audience.addPort();
     const owner = {
       answers,
-      audience: this.#audience,
+      audience,
+      rules: this.#rules,
       flush: () => this.#outgoing.flush(),
       lost: (events: number, id: string) => this.#lost(events, id),
       trouble: (kind: string, describe: () => string) => this.#trouble(kind, describe),
+      refused: (why: string | undefined) => this.#waiting.refuse(parsed.address, why),
     };
     return new PublisherPort(owner, plan);
+  }
+
+  #guard({ path, requires }: TopicTemplate): void {
+    checkCanGuard(this.#attach, `what ${path} requires`);
+    if (this.#rules.require(path, requires) && this.state !== "created")
+      throw new Error(
+        `${path} requires roles (${requires.join(", ")}), and the publisher is ${this.state}: give it the contract before it is opened`,
+      );
   }
 
   #table({ path, prefix }: TopicTemplate): TopicTable {
     let table = this.#tables.get(path);
     if (!table) {
-      const make = (topic: string): TopicState => new TopicState(this.#epoch, path, topic, ++this.#starts);
+      const make = (topic: string): TopicState =>
+        new TopicState(this.#epoch, path, topic, ++this.#starts, this.#rules.exist);
       const forget = (state: TopicState): void => {
         this.#kept.forget(state);
         this.#beats.forget(state);
@@ -230,7 +253,7 @@ export class EventPublisher extends Lifecycle {
       throw new TypeError(`${path} takes a ${type.$type}, not ${kindOf(event)}`);
     const message = wholeMessage(template, event);
     const topic = template.render(message);
-    const body = encode(template, message);
+    const body = encodeEvent(template, message);
     const { maxMessageBytes = 4 * 2 ** 20 } = this.#options;
     if (body.length > maxMessageBytes)
       throw new RangeError(
@@ -252,7 +275,7 @@ export class EventPublisher extends Lifecycle {
   #send(frames: Uint8Array[], bodies: number): void {
     let sent = false;
     for (const port of this.#ports) sent = port.send(frames) || sent;
-    if (!sent || this.#audience.subscriptions === 0) this.#counts.add("unheard", bodies);
+    if (!sent || this.#audience.subscriptions === 0) this.#troubles.counts.add("unheard", bodies);
   }
 
   #beat(state: TopicState): void {
@@ -262,40 +285,12 @@ export class EventPublisher extends Lifecycle {
   }
 
   #lost(events: number, id: string): void {
-    this.#counts.add("lost", events);
+    this.#troubles.counts.add("lost", events);
     const name = Buffer.from(id, "latin1").toString("hex");
-    this.#troubles.report("lost", () => `the subscriber ${name} was too slow, or cut off, and missed ${events} events`);
+    this.#troubles.tell("lost", () => `the subscriber ${name} was too slow, or cut off, and missed ${events} events`);
   }
 
   #trouble(kind: string, describe: () => string): void {
-    this.#counts.add(kind);
     this.#troubles.report(kind, describe);
   }
-}
-
-/** The event with all its fields. TypeError for values that its type cannot have. */
-function wholeMessage(template: TopicTemplate, event: object): unknown {
-  try {
-    return template.type.fromPartial(event);
-  } catch (cause) {
-    throw unfit(template, cause);
-  }
-}
-
-function encode(template: TopicTemplate, message: unknown): Uint8Array {
-  try {
-    return template.type.encode(message).finish();
-  } catch (cause) {
-    throw unfit(template, cause);
-  }
-}
-
-function unfit({ path, type }: TopicTemplate, cause: unknown): TypeError {
-  const problem = cause instanceof Error ? cause.message : String(cause);
-  return new TypeError(`${path}: the event is no ${type.$type}: ${problem}`, { cause });
-}
-
-/** 8 random bytes that are not 0. */
-function randomEpoch(): bigint {
-  return globalThis.crypto.getRandomValues(new BigUint64Array(1))[0]! || 1n;
 }

@@ -1,12 +1,13 @@
-import { checkOptions, guarded, kindOf } from "@zerobind/core";
-import type { EventGap, EventInfo, SubscribeOptions } from "@zerobind/core";
+import { checkOptions, kindOf } from "@zerobind/core";
+import type { EventGap, EventInfo, RpcError, SubscribeOptions } from "@zerobind/core";
 import type { ParsedAddress } from "../address.ts";
 import type { ZeromqSettings } from "../options.ts";
-import { Troubles } from "../trouble.ts";
 import { subscribeChecks } from "./event-options.ts";
 import type { EventSubscriberOptions } from "./event-options.ts";
+import { EventTroubles } from "./event-troubles.ts";
+import { FilterBook } from "./filter-book.ts";
+import type { SubscriberPortOwner } from "./port-owner.ts";
 import { SubscriberPort } from "./subscriber-port.ts";
-import type { SubscriberPortOwner } from "./subscriber-port.ts";
 import { EventSubscription } from "./subscription.ts";
 import type { SubscriptionOwner } from "./subscription.ts";
 import { SubscriptionIndex } from "./subscription-index.ts";
@@ -14,7 +15,17 @@ import type { TopicTemplate } from "./topic-template.ts";
 import type { EventTaker, RemotePublisher, Track } from "./track.ts";
 import { Tracker } from "./tracker.ts";
 import type { TrackerOwner } from "./tracker.ts";
-import { Counts, Waiting } from "./waiting.ts";
+import { Waiting } from "./waiting.ts";
+import type { Counts } from "./waiting.ts";
+
+/** Somebody who waits until filters are in place. */
+interface Waiter {
+  /** Undefined: all that there are. */
+  readonly subscription: EventSubscription | undefined;
+  readonly version: number;
+  resolve(): void;
+  reject(error: RpcError): void;
+}
 
 /** What a subscriber does between its users and its sockets: filters, readiness, and where each event goes. */
 export class SubscriberCore implements TrackerOwner, SubscriberPortOwner, SubscriptionOwner {
@@ -26,14 +37,13 @@ export class SubscriberCore implements TrackerOwner, SubscriberPortOwner, Subscr
   readonly maxBufferedEvents: number;
   readonly settings: ZeromqSettings;
   readonly tracker: Tracker = new Tracker(this);
-  readonly counts: Counts = new Counts();
   readonly waiting: Waiting = new Waiting();
   readonly ports: readonly SubscriberPort[];
+  readonly filters: FilterBook = new FilterBook();
   readonly #options: EventSubscriberOptions;
-  readonly #troubles: Troubles;
+  readonly #troubles: EventTroubles;
   readonly #index = new SubscriptionIndex();
-  readonly #filters = new Map<string, { readonly prefix: Buffer; count: number }>();
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new Set<Waiter>();
   #filterVersion = 0;
   #pruning: NodeJS.Immediate | undefined;
 
@@ -46,8 +56,12 @@ export class SubscriberCore implements TrackerOwner, SubscriberPortOwner, Subscr
     this.syncIntervalMs = options.syncIntervalMs ?? 10_000;
     this.maxMessageBytes = options.maxMessageBytes ?? 4 * 2 ** 20;
     this.maxBufferedEvents = options.maxBufferedEvents ?? 10_000;
-    this.#troubles = new Troubles(guarded(options.onTrouble));
+    this.#troubles = new EventTroubles(options.onTrouble, settings);
     this.ports = addresses.map((parsed) => new SubscriberPort(this, parsed, options.attach ?? "connect"));
+  }
+
+  get counts(): Counts {
+    return this.#troubles.counts;
   }
 
   get version(): number {
@@ -66,10 +80,6 @@ export class SubscriberCore implements TrackerOwner, SubscriberPortOwner, Subscr
     return this.#index.all;
   }
 
-  get prefixes(): Buffer[] {
-    return Array.from(this.#filters.values(), ({ prefix }) => prefix);
-  }
-
   subscribe(
     template: TopicTemplate,
     filter: object | undefined,
@@ -77,14 +87,8 @@ export class SubscriberCore implements TrackerOwner, SubscriberPortOwner, Subscr
   ): EventSubscription {
     checkOptions("subscribe option", options, subscribeChecks);
     const subscription = new EventSubscription(this, template, template.filter(filter), options);
-    const { prefix } = subscription.filter;
-    const known = this.#filters.get(prefix);
-    if (known) known.count++;
-    else {
-      const bytes = Buffer.from(prefix);
-      this.#filters.set(prefix, { prefix: bytes, count: 1 });
-      for (const port of this.ports) port.addFilter(bytes);
-    }
+    const added = this.filters.add(subscription);
+    for (const port of this.ports) port.addFilter(added);
     this.#index.add(subscription);
     subscription.version = ++this.#filterVersion;
     for (const port of this.ports) port.added(subscription);
@@ -96,20 +100,30 @@ export class SubscriberCore implements TrackerOwner, SubscriberPortOwner, Subscr
     const version = subscription?.version ?? this.#filterVersion;
     const { path } = subscription?.template ?? {};
     const what = path === undefined ? "publisher answered for all filters" : `publisher answered for ${path}`;
-    return this.waiting.for(what, timeoutMs, (resolve) => {
-      const look = (): void => {
-        if (!this.#isReady(version)) return;
-        this.#waiters.delete(look);
-        resolve();
-      };
-      this.#waiters.add(look);
-      look();
-      return () => void this.#waiters.delete(look);
+    return this.waiting.for(what, timeoutMs, (resolve, reject) => {
+      const waiter: Waiter = { subscription, version, resolve, reject };
+      if (subscription?.failure) reject(subscription.failure);
+      else if (!this.#look(waiter)) this.#waiters.add(waiter);
+      return () => void this.#waiters.delete(waiter);
     });
   }
 
   progress(): void {
-    for (const look of this.#waiters) look();
+    for (const waiter of this.#waiters) if (this.#look(waiter)) this.#waiters.delete(waiter);
+  }
+
+  refused(address: string, why: string | undefined): void {
+    this.waiting.refuse(address, why);
+  }
+
+  /** A publisher does not allow a subscription. */
+  denied(subscription: EventSubscription, error: RpcError): void {
+    this.trouble("denied", () => error.message);
+    for (const waiter of this.#waiters)
+      if ((waiter.subscription ?? subscription) === subscription && waiter.version >= subscription.version)
+        waiter.reject(error);
+    // Others do not wait for it any more.
+    this.progress();
   }
 
   /** Ends all subscriptions. Gracefully: what waits may be taken; resolves when handlers have done so. */
@@ -127,13 +141,11 @@ export class SubscriberCore implements TrackerOwner, SubscriberPortOwner, Subscr
 
   ended(subscription: EventSubscription): void {
     if (!this.#index.remove(subscription)) return;
-    const { prefix } = subscription.filter;
-    const known = this.#filters.get(prefix);
-    if (known && --known.count === 0) {
-      this.#filters.delete(prefix);
-      for (const port of this.ports) port.removeFilter(known.prefix);
+    const gone = this.filters.remove(subscription);
+    for (const port of this.ports) {
+      port.removeFilter(gone);
+      port.removed(subscription);
     }
-    for (const port of this.ports) port.removed(subscription);
     this.#pruning ??= setImmediate(() => {
       this.#pruning = undefined;
       this.tracker.prune();
@@ -202,8 +214,13 @@ export class SubscriberCore implements TrackerOwner, SubscriberPortOwner, Subscr
   }
 
   trouble(kind: string, describe: () => string): void {
-    this.counts.add(kind);
     this.#troubles.report(kind, describe);
+  }
+
+  #look({ version, resolve }: Waiter): boolean {
+    const isReady = this.#isReady(version);
+    if (isReady) resolve();
+    return isReady;
   }
 
   #isReady(version: number): boolean {

@@ -1,15 +1,16 @@
-import { EventHeader } from "@zerobind/core";
+import { RpcError, Status } from "@zerobind/core";
+import type { EventRefusal } from "@zerobind/core";
 import type { ParsedAddress } from "../address.ts";
-import type { ZeromqSettings } from "../options.ts";
-import { escapeBytes } from "../trouble.ts";
 import { EventSource } from "./event-source.ts";
-import type { SourceOwner } from "./event-source.ts";
 import { exactNumber } from "./event-wire.ts";
+import type { FilterChange } from "./filter-book.ts";
+import { PortGrants } from "./port-grants.ts";
+import { PortMessages } from "./port-messages.ts";
+import type { SubscriberPortOwner } from "./port-owner.ts";
 import type { EventSubscription } from "./subscription.ts";
 import { SyncRounds } from "./sync-rounds.ts";
 import type { AnsweredItem, SyncOwner, SyncRequest } from "./sync-rounds.ts";
 import type { EventRun, RemotePublisher, Track } from "./track.ts";
-import type { Tracker } from "./tracker.ts";
 import { joined, makeRequest } from "./wishes.ts";
 import type { Wish } from "./wishes.ts";
 
@@ -22,29 +23,8 @@ const replayWaitMs = 3_000;
 
 const leastFrameBytes = 262_144;
 
-/** What a port needs of its subscriber. */
-export interface SubscriberPortOwner {
-  readonly tracker: Tracker;
-  readonly bare: boolean;
-  readonly syncIntervalMs: number;
-  readonly maxMessageBytes: number;
-  readonly settings: ZeromqSettings;
-  /** The filters that there are, as a number that grows. */
-  readonly version: number;
-  readonly methods: readonly string[];
-  readonly subscriptions: ReadonlySet<EventSubscription>;
-  readonly prefixes: readonly Buffer[];
-  /** A message of a bare PUB. */
-  bareMessage(frames: readonly Buffer[], address: string): string | undefined;
-  /** Something that `ready` waits for may have happened. */
-  progress(): void;
-  /** No port hears this publisher any more, if no other does. */
-  gone(publisher: RemotePublisher): void;
-  trouble(kind: string, describe: () => string): void;
-}
-
 /** One address of a subscriber: its socket, its sync rounds, and what is to be asked for. */
-export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
+export class SubscriberPort implements SyncOwner<Wish> {
   readonly #owner: SubscriberPortOwner;
   readonly #rounds = new SyncRounds<Wish>(this);
   readonly #todo = new Set<Wish>();
@@ -52,12 +32,21 @@ export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
   readonly #introduced = new Set<RemotePublisher>();
   readonly #parsed: ParsedAddress;
   readonly #attach: "bind" | "connect";
+  readonly #grants: PortGrants;
+  readonly #messages: PortMessages;
   #source: EventSource;
 
   constructor(owner: SubscriberPortOwner, parsed: ParsedAddress, attach: "bind" | "connect") {
     this.#owner = owner;
     this.#parsed = parsed;
     this.#attach = attach;
+    this.#grants = new PortGrants(
+      owner,
+      { subscribe: (prefix) => this.#source.subscribe(prefix), again: (wishes) => this.#ask(wishes) },
+      parsed,
+      attach,
+    );
+    this.#messages = new PortMessages(owner, this.#rounds, this.#grants, () => this.address);
     this.#source = this.#makeSource();
   }
 
@@ -82,76 +71,64 @@ export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
   }
 
   async open(): Promise<void> {
-    await this.#source.open(() => this.#owner.prefixes);
+    await this.#source.open();
     if (!this.#owner.bare) this.#rounds.start();
     this.#owner.progress();
   }
 
   async close(): Promise<void> {
     this.#rounds.close();
+    this.#grants.close();
     await this.#source.close();
   }
 
   /** Whether filters of a version are in place at everybody who is connected, and somebody is. */
   isReady(version: number): boolean {
-    return this.#owner.bare ? this.#source.linked : this.#rounds.isProven(version);
+    if (this.#owner.bare) return this.#source.linked;
+    if (!this.#rounds.isProven(version)) return false;
+    return [...this.publishers].every((each) => each.suspect || this.#grants.covers(each, version));
   }
 
   provenCount(version: number): number {
-    return this.#owner.bare ? Number(this.#source.linked) : this.#rounds.provenCount(version);
+    if (this.#owner.bare) return Number(this.#source.linked);
+    return this.#rounds.proven(version).filter((each) => this.#grants.covers(each, version)).length;
   }
 
-  addFilter(prefix: Buffer): void {
-    this.#source.subscribe(prefix);
+  addFilter({ prefix, guarded }: FilterChange): void {
+    if (prefix) this.#source.subscribe(prefix);
+    if (guarded && this.#grants.isGuarded) this.#source.subscribe(guarded.prefix);
   }
 
-  removeFilter(prefix: Buffer): void {
-    this.#source.unsubscribe(prefix);
+  removeFilter({ prefix, guarded }: FilterChange): void {
+    if (prefix) this.#source.unsubscribe(prefix);
+    if (!guarded || !this.#grants.isGuarded) return;
+    this.#source.unsubscribe(guarded.prefix);
+    this.#todo.add({ ended: guarded });
   }
 
   /** A subscription came, its filter among those that are subscribed already. */
   added(subscription: EventSubscription): void {
     if (this.#owner.bare) return;
-    this.#todo.add(subscription);
-    this.#rounds.start();
+    this.#grants.changed();
+    this.#ask([subscription]);
   }
 
   removed(subscription: EventSubscription): void {
     this.#todo.delete(subscription);
+    this.#grants.drop(subscription);
     if (!this.#owner.bare) this.#rounds.startWithin(lossReportMs);
   }
 
   /** Events of a topic are missing. False: its publisher is not to be reached here. */
   recover(track: Track): boolean {
     if (!this.publishers.has(track.publisher)) return false;
-    this.#todo.add(track);
-    this.#rounds.start();
+    this.#ask([track]);
     return true;
   }
 
   /** Events of a publisher were lost. */
   lost(): void {
     this.#rounds.startWithin(lossReportMs);
-  }
-
-  message(frames: Buffer[]): void {
-    const { bare, tracker } = this.#owner;
-    const problem = bare ? this.#owner.bareMessage(frames, this.address) : tracker.message(frames, this.address);
-    if (problem !== undefined) this.#malformed(frames, problem);
-  }
-
-  control(frames: Buffer[]): void {
-    if (this.#owner.bare) return;
-    let header: EventHeader | undefined;
-    try {
-      header = EventHeader.decode(frames[1] ?? Buffer.alloc(0));
-    } catch {
-      // Told below.
-    }
-    if (!header?.answer || header.epoch === 0n) return this.#malformed(frames, "is no answer to a sync");
-    const publisher = this.#owner.tracker.publisher(header.epoch);
-    if (!publisher) return this.#malformed(frames, "comes from one publisher too many");
-    this.#rounds.answer(frames[0]!, publisher, header.answer, frames.slice(2));
   }
 
   connected(): void {
@@ -168,7 +145,13 @@ export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
   }
 
   remade(): void {
+    this.#grants.forget();
+    for (const wish of this.#todo) if ("ended" in wish) this.#todo.delete(wish);
     for (const subscription of this.#owner.subscriptions) this.#todo.add(subscription);
+  }
+
+  seal(topic: Buffer): Buffer {
+    return this.#grants.seal(topic);
   }
 
   subscribe(topic: Buffer): void {
@@ -183,19 +166,27 @@ export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
     return makeRequest(this.#todo, proven, this.publishers, this.#owner.methods);
   }
 
-  answered(publisher: RemotePublisher, wishes: readonly Wish[], items: readonly AnsweredItem[]): void {
+  answered(
+    publisher: RemotePublisher,
+    wishes: readonly Wish[],
+    items: readonly AnsweredItem[],
+    refusals: readonly EventRefusal[],
+  ): void {
     const runs: EventRun[][] = wishes.map(() => []);
     for (const answered of joined(items)) this.#place(publisher, wishes, answered, runs);
+    const refused = new Map(refusals.map((refusal) => [refusal.wish, refusal]));
     for (const [index, wish] of wishes.entries()) {
-      if ("filter" in wish) wish.merge(publisher, runs[index]!);
-      else if (wish.publisher !== publisher) continue;
-      else this.#owner.tracker.recovered(wish, runs[index]!);
-      this.#todo.delete(wish);
+      if ("filter" in wish) this.#settle(publisher, wish, refused.get(index), runs[index]!);
+      else if ("ended" in wish) this.#todo.delete(wish);
+      else if (wish.publisher === publisher) {
+        this.#todo.delete(wish);
+        this.#owner.tracker.recovered(wish, runs[index]!);
+      }
     }
     if (this.#introduced.has(publisher)) return;
     this.#introduced.add(publisher);
     for (const subscription of this.#owner.subscriptions)
-      if (!subscription.done.has(publisher)) this.#todo.add(subscription);
+      if (!subscription.done.has(publisher) || !this.#grants.has(publisher, subscription)) this.#todo.add(subscription);
   }
 
   proven(): void {
@@ -205,8 +196,9 @@ export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
 
   gone(publisher: RemotePublisher): void {
     this.#introduced.delete(publisher);
+    this.#grants.gone(publisher);
     for (const wish of this.#todo) {
-      if ("filter" in wish || wish.publisher !== publisher) continue;
+      if ("filter" in wish || "ended" in wish || wish.publisher !== publisher) continue;
       this.#todo.delete(wish);
       this.#owner.tracker.recovered(wish, []);
     }
@@ -222,7 +214,7 @@ export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
     this.#source = this.#makeSource();
     this.#rounds.disconnected();
     this.#source
-      .open(() => this.#owner.prefixes)
+      .open()
       .catch((error: unknown) =>
         this.trouble("open", () => `${this.address}: cannot be reached again: ${String(error)}`),
       );
@@ -233,13 +225,18 @@ export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
   }
 
   #makeSource(): EventSource {
-    const { settings, maxMessageBytes } = this.#owner;
+    const { settings, maxMessageBytes, filters } = this.#owner;
+    const prefixes = (): Buffer[] => [...filters.prefixes, ...this.#grants.prefixes];
     const source: EventSource = new EventSource(
       {
-        message: (frames) => this.#source === source && this.message(frames),
-        control: (frames) => this.#source === source && this.control(frames),
+        message: (frames) => this.#source === source && this.#messages.message(frames),
+        control: (frames) => this.#source === source && this.#messages.control(frames),
         connected: () => this.connected(),
         disconnected: () => this.disconnected(),
+        refused: (why) => this.#owner.refused(this.#parsed.address, why),
+        get prefixes() {
+          return prefixes();
+        },
         trouble: (kind, describe) => this.trouble(kind, describe),
       },
       this.#parsed,
@@ -261,21 +258,37 @@ export class SubscriberPort implements SourceOwner, SyncOwner<Wish> {
     const wish = wishes[item.wish];
     const sequence = exactNumber(item.sequence);
     const start = exactNumber(item.start);
-    if (!wish || !(sequence > 0) || !(start >= 0)) return;
+    if (!wish || "ended" in wish || !(sequence > 0) || !(start >= 0)) return;
     const method = "filter" in wish ? wish.template.path : wish.method;
     const track = this.#owner.tracker.position(publisher, method, item.topic, start, sequence + bodies.length);
     if (bodies.length > 0) runs[item.wish]!.push({ track, sequence, bodies, address: this.address });
   }
 
+  #ask(wishes: readonly Wish[]): void {
+    for (const wish of wishes) this.#todo.add(wish);
+    this.#rounds.start();
+  }
+
+  /** A publisher has answered what a subscription asks for. */
+  #settle(
+    publisher: RemotePublisher,
+    subscription: EventSubscription,
+    refusal: EventRefusal | undefined,
+    runs: readonly EventRun[],
+  ): void {
+    this.#todo.delete(subscription);
+    if (!this.#owner.subscriptions.has(subscription)) return;
+    if (refusal?.status === Status.UNAVAILABLE) return this.#grants.putOff(subscription);
+    if (refusal) {
+      const code = refusal.status === Status.UNAUTHENTICATED ? Status.UNAUTHENTICATED : Status.PERMISSION_DENIED;
+      return subscription.fail(new RpcError(code, `${this.address}: ${refusal.message}`));
+    }
+    this.#grants.grant(publisher, subscription);
+    subscription.merge(publisher, runs);
+  }
+
   #releaseReplays(): void {
     const beforeMs = performance.now() - replayWaitMs;
     for (const subscription of this.#owner.subscriptions) subscription.release(beforeMs);
-  }
-
-  #malformed(frames: readonly Buffer[], problem: string): void {
-    this.trouble(
-      "malformed",
-      () => `${this.address}: a message on ${escapeBytes(frames[0]!)} was dropped because it ${problem}`,
-    );
   }
 }

@@ -2,6 +2,7 @@ import type {
   EventEntry,
   EventGap,
   EventInfo,
+  RpcError,
   SubscribeOptions,
   Subscription,
   SubscriptionCounts,
@@ -20,12 +21,17 @@ export interface SubscriptionOwner {
   /** A handler threw. */
   failed(error: unknown, info: EventInfo): void;
   gap(gap: EventGap): void;
+  /** A publisher does not allow it. */
+  denied(subscription: EventSubscription, error: RpcError): void;
   /** The body of an event cannot be read. */
   malformed(track: Track, error: unknown): void;
   waitForReady(subscription: EventSubscription, timeoutMs: number): Promise<void>;
 }
 
-type Taker = (result: IteratorResult<QueuedEvent, undefined>) => void;
+interface Taker {
+  resolve(result: IteratorResult<QueuedEvent, undefined>): void;
+  reject(error: RpcError): void;
+}
 const over: IteratorResult<never, undefined> = { done: true, value: undefined };
 
 /** The events of one method that a filter lets through, from their arrival until they are taken. */
@@ -46,6 +52,9 @@ export class EventSubscription implements Subscription<unknown>, EventTaker {
   readonly #abort = (): void => void this.close();
   /** Whoever waits for an event; while somebody does, only gaps are in the queue. */
   readonly #takers: Taker[] = [];
+  /** Why it was ended; told once to whoever iterates. */
+  #failure: RpcError | undefined;
+  #isFailureTold = false;
   #iterated = false;
   /** No more is to come; what waits may still be taken. */
   #ending = false;
@@ -74,6 +83,11 @@ export class EventSubscription implements Subscription<unknown>, EventTaker {
 
   get ready(): Promise<void> {
     return this.waitForReady(Infinity);
+  }
+
+  /** Why it was ended, if a publisher does not allow it. */
+  get failure(): RpcError | undefined {
+    return this.#failure;
   }
 
   get counts(): SubscriptionCounts {
@@ -124,6 +138,26 @@ export class EventSubscription implements Subscription<unknown>, EventTaker {
     if (this.#isRunning) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
+  /** A publisher does not allow it: it ends, with this error after what waits. */
+  fail(error: RpcError): void {
+    if (this.#closed || this.#ending) return;
+    this.#failure = error;
+    this.#ending = true;
+    this.#options.signal?.removeEventListener("abort", this.#abort);
+    const [first] = this.#takers.splice(0, 1);
+    if (first) {
+      this.#isFailureTold = true;
+      this.#queue.take();
+      first.reject(error);
+    }
+    this.#settleTakers();
+    const { path, prefix } = { path: this.template.path, prefix: this.filter.prefix };
+    if (this.#options.onEvent)
+      this.#owner.failed(error, { topic: prefix, method: path, epoch: "", sequence: 0, address: "", replayed: false });
+    this.#owner.ended(this);
+    this.#owner.denied(this, error);
+  }
+
   /** There is no more time for a handler to take what waits. */
   giveUp(): void {
     if (this.#isRunning) void this.close();
@@ -172,12 +206,16 @@ export class EventSubscription implements Subscription<unknown>, EventTaker {
   #next(): Promise<IteratorResult<QueuedEvent, undefined>> {
     const value = this.#queue.take();
     if (value) return Promise.resolve({ done: false, value });
+    if (this.#failure && !this.#isFailureTold && !this.#closed) {
+      this.#isFailureTold = true;
+      return Promise.reject(this.#failure);
+    }
     if (this.#closed || this.#ending) return Promise.resolve(over);
-    return new Promise((resolve) => this.#takers.push(resolve));
+    return new Promise((resolve, reject) => this.#takers.push({ resolve, reject }));
   }
 
   #settleTakers(): void {
-    for (const taker of this.#takers.splice(0)) taker(over);
+    for (const { resolve } of this.#takers.splice(0)) resolve(over);
   }
 
   #accept(track: Track, sequence: number, body: Buffer, replayed: boolean, address: string): void {
@@ -202,7 +240,7 @@ export class EventSubscription implements Subscription<unknown>, EventTaker {
     }
     if (this.#takers.length === 0) return;
     const value = this.#queue.take();
-    if (value) this.#takers.shift()?.({ done: false, value });
+    if (value) this.#takers.shift()?.resolve({ done: false, value });
   }
 
   #push(item: QueuedEvent | EventGap): void {

@@ -1,4 +1,4 @@
-import type { EventAnswer, EventItem, EventRequest } from "@zerobind/core";
+import type { EventAnswer, EventItem, EventRefusal, EventRequest } from "@zerobind/core";
 import { syncTopic } from "./event-wire.ts";
 import type { RemotePublisher } from "./track.ts";
 
@@ -27,6 +27,8 @@ export interface SyncRequest<Wish> {
 /** What the rounds need of the connection whose they are. */
 export interface SyncOwner<Wish> {
   readonly syncIntervalMs: number;
+  /** A sync topic, with a seal if publishers want one. */
+  seal(topic: Buffer): Buffer;
   subscribe(topic: Buffer): void;
   unsubscribe(topic: Buffer): void;
   /** The filters that are subscribed now, as a number that grows. */
@@ -35,7 +37,12 @@ export interface SyncOwner<Wish> {
   readonly hasWishes: boolean;
   /** Tells the publishers that have proven that they hear this connection what is wanted. */
   request(proven: readonly RemotePublisher[]): SyncRequest<Wish>;
-  answered(publisher: RemotePublisher, wishes: readonly Wish[], items: readonly AnsweredItem[]): void;
+  answered(
+    publisher: RemotePublisher,
+    wishes: readonly Wish[],
+    items: readonly AnsweredItem[],
+    refusals: readonly EventRefusal[],
+  ): void;
   /** The filters of a version are in place at all publishers that are known. */
   proven(): void;
   /** A connection was made anew: what came before may have been lost. */
@@ -93,10 +100,8 @@ export class SyncRounds<Wish> {
   }
 
   /** Publishers with whom the filters of a version are in place. */
-  provenCount(version: number): number {
-    let count = 0;
-    for (const proven of this.#proven.values()) if (proven >= version) count++;
-    return count;
+  proven(version: number): RemotePublisher[] {
+    return [...this.#proven].filter(([, proven]) => proven >= version).map(([publisher]) => publisher);
   }
 
   /** Whether all publishers that are connected, one at least, have the filters of a version in place. */
@@ -157,7 +162,7 @@ export class SyncRounds<Wish> {
     publisher.keepsEvents = answer.keepsEvents;
     if (round === this.#current && round.inOrder.has(publisher)) {
       this.#proven.set(publisher, round.version);
-      this.#owner.answered(publisher, round.wishes, items);
+      this.#owner.answered(publisher, round.wishes, items, answer.refusals);
     } else this.#again = true;
     this.#afterAnswer();
     return true;
@@ -217,7 +222,7 @@ export class SyncRounds<Wish> {
     const retired = this.#retire();
     const inOrder = new Set(this.#previous?.answered);
     const { request, wishes } = this.#owner.request([...inOrder]);
-    const topic = syncTopic(this.#id, ++this.#number, request);
+    const topic = this.#owner.seal(syncTopic(this.#id, ++this.#number, request));
     const { version } = this.#owner;
     this.#current = { topic, version, wishes, inOrder, answered: new Set(), parts: new Map() };
     this.#owner.subscribe(topic);

@@ -21,6 +21,8 @@ export class TopicTemplate {
   /** `package.Service/Method`. */
   readonly path: string;
   readonly type: AnyMessageType;
+  /** Roles that subscribers must hold, all of them. */
+  readonly requires: readonly string[];
   /** What stands before, between and after the fields; one more than there are fields. */
   readonly #literals: readonly string[];
   readonly #fields: readonly string[];
@@ -30,6 +32,7 @@ export class TopicTemplate {
     this.path = methodPath(contract, method);
     if (pattern?.case !== "event") throw new TypeError(`${this.path} is no event: it has no topic`);
     this.type = method.input;
+    this.requires = method.options?.requires ?? [];
     this.#fields = pattern.fields;
     this.#literals = pattern.topic.split(/\{[^{}]*\}/);
     if (this.#literals.length !== pattern.fields.length + 1)

@@ -1,4 +1,4 @@
-import { eventHeader, headerStart } from "./event-wire.ts";
+import { eventHeader, guardedTopic, headerStart } from "./event-wire.ts";
 
 /** How much of what was published is kept for those who come later, or missed it. */
 export interface KeepPlan {
@@ -27,9 +27,10 @@ export class TopicState {
   beats = 0;
   beatMs = 0;
 
-  constructor(epoch: bigint, method: string, topic: string, start: number) {
+  /** `isGuarded`: it goes only to those that may have it. */
+  constructor(epoch: bigint, method: string, topic: string, start: number, isGuarded: boolean) {
     this.topic = topic;
-    this.frame = Buffer.from(topic);
+    this.frame = isGuarded ? guardedTopic(method, topic, true) : Buffer.from(topic);
     this.start = start;
     this.#headerStart = headerStart(epoch, method, start);
   }

@@ -14,6 +14,8 @@ export class RemotePublisher {
   readonly epoch: bigint;
   /** The epoch for people. */
   readonly name: string;
+  /** It decides who gets what of it. */
+  authorizes = false;
   /** What was missed of it may be asked for. */
   keepsEvents = false;
   /** Its events that were missed so far. */

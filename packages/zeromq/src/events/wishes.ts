@@ -1,5 +1,6 @@
 import type { EventLoss, EventWish } from "@zerobind/core";
 import { maxSyncWishes } from "./event-wire.ts";
+import type { GuardedFilter } from "./filter-book.ts";
 import type { EventSubscription } from "./subscription.ts";
 import type { AnsweredItem, SyncRequest } from "./sync-rounds.ts";
 import type { RemotePublisher, Track } from "./track.ts";
@@ -9,8 +10,16 @@ const maxWishBytes = 16_384;
 const maxMethods = 200;
 const maxLosses = 64;
 
-/** What is asked for: where the topics of a subscription are, and what is kept of them; or what a topic is missing. */
-export type Wish = EventSubscription | Track;
+/** A filter that is not wanted any more. */
+interface EndedFilter {
+  readonly ended: GuardedFilter;
+}
+
+/**
+ * What is asked for: where the topics of a subscription are, and what is kept of them; what a topic is missing; or that
+ * a filter is not wanted any more.
+ */
+export type Wish = EventSubscription | Track | EndedFilter;
 
 /** What a sync tells and asks, as far as it fits. Only publishers that have proven to be in order are asked. */
 export function makeRequest(
@@ -24,7 +33,7 @@ export function makeRequest(
   let bytes = 0;
   for (const wish of proven.length > 0 ? todo : []) {
     if (wishes.length >= maxSyncWishes || bytes >= maxWishBytes) break;
-    const eventWish = "filter" in wish ? filterWish(wish, proven) : recoveryWish(wish);
+    const eventWish = eventWishOf(wish, proven);
     bytes += Buffer.byteLength(eventWish.topic) + eventWish.method.length + 32;
     // One alone fits always.
     if (bytes >= maxWishBytes && wishes.length > 0) break;
@@ -39,6 +48,7 @@ export function makeRequest(
     methods: methods.slice(0, maxMethods),
     losses,
     wishes: asked,
+    seal: undefined,
   };
   return { wishes, request };
 }
@@ -60,14 +70,29 @@ export function joined(items: readonly AnsweredItem[]): AnsweredItem[] {
   return all;
 }
 
+function eventWishOf(wish: Wish, proven: readonly RemotePublisher[]): EventWish {
+  if ("filter" in wish) return filterWish(wish, proven);
+  if (!("ended" in wish)) return recoveryWish(wish);
+  const { method, topic, exact } = wish.ended;
+  return { method, topic, exact, last: 0, start: 0n, sequence: 0n, end: true };
+}
+
 function filterWish(
   { template, filter, replay, done }: EventSubscription,
   proven: readonly RemotePublisher[],
 ): EventWish {
   const last = proven.every((publisher) => done.has(publisher)) ? 0 : replay;
-  return { method: template.path, topic: filter.prefix, exact: filter.exact, last, start: 0n, sequence: 0n };
+  return {
+    method: template.path,
+    topic: filter.prefix,
+    exact: filter.exact,
+    last,
+    start: 0n,
+    sequence: 0n,
+    end: false,
+  };
 }
 
 function recoveryWish({ method, topic, start, next }: Track): EventWish {
-  return { method, topic, exact: true, last: 0, start: BigInt(start), sequence: BigInt(next) };
+  return { method, topic, exact: true, last: 0, start: BigInt(start), sequence: BigInt(next), end: false };
 }

@@ -1,8 +1,9 @@
 import type { Socket } from "node:net";
 import { codeOf } from "../socket.ts";
-import { HandshakeWatch, prefaceOf } from "./handshake-watch.ts";
+import { ReadyWatch, prefaceLength } from "./handshake-watch.ts";
 import { hostOf } from "./net-listen.ts";
 import { forgetOrigin, haveNoOrigins, originFor } from "./origins.ts";
+import { WsFrames } from "./ws-frames.ts";
 
 /** How long what is under way to a client may take to leave. */
 export const relayGraceMs = 1_000;
@@ -24,17 +25,20 @@ export interface VisitOwner {
 export class Visit {
   readonly #outer: Socket;
   readonly #owner: VisitOwner;
-  readonly #watch: HandshakeWatch;
+  readonly #watch: ReadyWatch;
+  readonly #frames: WsFrames | undefined;
   readonly #from: string | undefined;
   readonly #timer: NodeJS.Timeout;
   #preface: Buffer = Buffer.alloc(0);
   #inner: Socket | undefined;
+  #isStranger = true;
   #hasEnded = false;
 
   constructor(outer: Socket, owner: VisitOwner) {
     this.#outer = outer;
     this.#owner = owner;
-    this.#watch = new HandshakeWatch(owner.scheme);
+    this.#watch = new ReadyWatch(owner.scheme);
+    this.#frames = owner.scheme === "ws" ? new WsFrames() : undefined;
     this.#from = hostOf(outer.remoteAddress);
     this.#timer = setTimeout(() => this.#late(), owner.handshakeTimeoutMs);
     outer.setNoDelay(true);
@@ -61,15 +65,15 @@ export class Visit {
   readonly #begin = (bytes: Buffer): void => {
     this.#preface = this.#preface.length === 0 ? bytes : Buffer.concat([this.#preface, bytes]);
     const { scheme } = this.#owner;
-    const preface = prefaceOf(scheme, this.#preface);
-    if (preface === "more") return;
-    if (preface === "wrong") return this.#cut("preface", `does not begin as a client of ${scheme} does`);
+    const length = prefaceLength(scheme, this.#preface);
+    if (length === "more") return;
+    if (length === "wrong") return this.#cut("preface", `does not begin as a client of ${scheme} does`);
     this.#outer.off("data", this.#begin);
-    this.#outer.pause();
-    this.#leadOn();
+    this.#leadOn(this.#preface.subarray(0, length), this.#preface.subarray(length));
+    this.#preface = Buffer.alloc(0);
   };
 
-  #leadOn(): void {
+  #leadOn(preface: Buffer, rest: Buffer): void {
     const local = originFor(this.#from);
     const { innerPort: port } = this.#owner;
     const inner = process.getBuiltinModule("node:net").connect({
@@ -86,31 +90,35 @@ export class Visit {
       if (local !== undefined) forgetOrigin(local);
       this.end();
     });
-    const preface = this.#preface;
-    this.#preface = Buffer.alloc(0);
-    inner.write(preface);
-    // The request for a WebSocket is no part of what is read along.
-    const rest = this.#owner.scheme === "ws" ? preface.subarray(preface.indexOf("\r\n\r\n") + 4) : preface;
-    this.#watch.client(rest);
-    this.#outer.on("data", this.#fromClient);
+    inner.on("drain", () => this.#outer.resume());
     inner.on("data", this.#fromServer);
-    this.#outer.pipe(inner);
     inner.pipe(this.#outer);
+    inner.write(preface);
+    if (rest.length > 0) this.#fromClient(rest);
+    this.#outer.on("data", this.#fromClient);
+    this.#outer.on("end", () => inner.end());
   }
 
   readonly #fromClient = (bytes: Buffer): void => {
-    this.#watch.client(bytes);
-    if (this.#watch.isOver) this.#agreed();
+    if (this.#frames && !this.#frames.accept(bytes))
+      return this.#cut("frames", "sent a frame that is none of ZeroMQ's over WebSocket");
+    if (this.#inner?.write(bytes) === false) this.#outer.pause();
+    this.#checkAgreed();
   };
 
   readonly #fromServer = (bytes: Buffer): void => {
-    this.#watch.server(bytes);
-    if (this.#watch.isOver) this.#agreed();
+    this.#watch.read(bytes);
+    this.#checkAgreed();
   };
 
+  /** Both ends agree when the server is ready and the client has sent something, which without CURVE is its own READY. */
+  #checkAgreed(): void {
+    if (this.#isStranger && this.#watch.saidReady && this.#frames?.hasMessage !== false) this.#agreed();
+  }
+
   #agreed(): void {
+    this.#isStranger = false;
     clearTimeout(this.#timer);
-    this.#outer.off("data", this.#fromClient);
     this.#inner?.off("data", this.#fromServer);
     this.#owner.agreed(this);
   }

@@ -2,7 +2,7 @@
 // source: zerobind/v1/events.proto
 
 /* eslint-disable */
-import { BinaryReader, BinaryWriter } from "../../../wire.ts";
+import { BinaryReader, BinaryWriter, noBytes } from "../../../wire.ts";
 import type { MessageInit } from "../../../contract.ts";
 
 /**
@@ -37,6 +37,19 @@ export interface EventAnswer {
   keepsEvents: boolean;
   /** What the bodies of this message are, in their order. */
   items: EventItem[];
+  /** The publisher decides who gets what: filters count by wishes alone, and its events are on topics of their own. */
+  authorizes: boolean;
+  /** Wishes that are not granted, all of them in the last part. */
+  refusals: EventRefusal[];
+}
+
+/** Why a wish is not granted. */
+export interface EventRefusal {
+  /** Index of the wish. */
+  wish: number;
+  /** A code of google.rpc.Code. UNAVAILABLE: it is not decided yet, and may be asked again. */
+  status: number;
+  message: string;
 }
 
 /** Some events of one topic, or, without any, where the topic is. */
@@ -63,6 +76,16 @@ export interface EventRequest {
   /** Events that it has missed so far. */
   losses: EventLoss[];
   wishes: EventWish[];
+  /** Always the last field, and written exactly as docs/protocol.md says. */
+  seal: EventSeal | undefined;
+}
+
+/** Says who asks, to a publisher that decides who gets what. */
+export interface EventSeal {
+  /** CURVE key of the subscriber, 32 bytes. */
+  publicKey: Uint8Array;
+  /** HMAC-SHA256 over everything before this field, 32 bytes. */
+  proof: Uint8Array;
 }
 
 export interface EventLoss {
@@ -81,6 +104,8 @@ export interface EventWish {
   /** If not 0: of all events of this start, those from `sequence` on are wanted. */
   start: bigint;
   sequence: bigint;
+  /** The filter is wanted no more; only for publishers that decide who gets what. */
+  end: boolean;
 }
 
 function createBaseEventHeader(): EventHeader {
@@ -230,7 +255,7 @@ export const EventHeader: MessageFns<EventHeader, "zerobind.v1.EventHeader"> = {
 };
 
 function createBaseEventAnswer(): EventAnswer {
-  return { part: 0, last: false, keepsEvents: false, items: [] };
+  return { part: 0, last: false, keepsEvents: false, items: [], authorizes: false, refusals: [] };
 }
 
 export const EventAnswer: MessageFns<EventAnswer, "zerobind.v1.EventAnswer"> = {
@@ -248,6 +273,12 @@ export const EventAnswer: MessageFns<EventAnswer, "zerobind.v1.EventAnswer"> = {
     }
     for (const v of message.items) {
       EventItem.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.authorizes !== false) {
+      writer.uint32(40).bool(message.authorizes);
+    }
+    for (const v of message.refusals) {
+      EventRefusal.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -297,6 +328,22 @@ export const EventAnswer: MessageFns<EventAnswer, "zerobind.v1.EventAnswer"> = {
             message.items.push(EventItem.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.authorizes = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.refusals.push(EventRefusal.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -319,6 +366,10 @@ export const EventAnswer: MessageFns<EventAnswer, "zerobind.v1.EventAnswer"> = {
         ? globalThis.Boolean(object.keeps_events)
         : false,
       items: globalThis.Array.isArray(object?.items) ? object.items.map((e: any) => EventItem.fromJSON(e)) : [],
+      authorizes: isSet(object.authorizes) ? globalThis.Boolean(object.authorizes) : false,
+      refusals: globalThis.Array.isArray(object?.refusals)
+        ? object.refusals.map((e: any) => EventRefusal.fromJSON(e))
+        : [],
     };
   },
 
@@ -336,6 +387,12 @@ export const EventAnswer: MessageFns<EventAnswer, "zerobind.v1.EventAnswer"> = {
     if (message.items?.length) {
       obj.items = message.items.map((e) => EventItem.toJSON(e));
     }
+    if (message.authorizes !== false) {
+      obj.authorizes = message.authorizes;
+    }
+    if (message.refusals?.length) {
+      obj.refusals = message.refusals.map((e) => EventRefusal.toJSON(e));
+    }
     return obj;
   },
 
@@ -348,6 +405,111 @@ export const EventAnswer: MessageFns<EventAnswer, "zerobind.v1.EventAnswer"> = {
     message.last = object.last ?? false;
     message.keepsEvents = object.keepsEvents ?? false;
     message.items = object.items?.map((e) => EventItem.fromPartial(e)) || [];
+    message.authorizes = object.authorizes ?? false;
+    message.refusals = object.refusals?.map((e) => EventRefusal.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseEventRefusal(): EventRefusal {
+  return { wish: 0, status: 0, message: "" };
+}
+
+export const EventRefusal: MessageFns<EventRefusal, "zerobind.v1.EventRefusal"> = {
+  $type: "zerobind.v1.EventRefusal" as const,
+
+  encode(message: EventRefusal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.wish !== 0) {
+      writer.uint32(8).uint32(message.wish);
+    }
+    if (message.status !== 0) {
+      writer.uint32(16).uint32(message.status);
+    }
+    if (message.message !== "") {
+      writer.uint32(26).string(message.message);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EventRefusal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEventRefusal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.wish = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.status = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EventRefusal {
+    return {
+      wish: isSet(object.wish) ? globalThis.Number(object.wish) : 0,
+      status: isSet(object.status) ? globalThis.Number(object.status) : 0,
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+    };
+  },
+
+  toJSON(message: EventRefusal): unknown {
+    const obj: any = {};
+    if (message.wish !== 0) {
+      obj.wish = Math.round(message.wish);
+    }
+    if (message.status !== 0) {
+      obj.status = Math.round(message.status);
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    return obj;
+  },
+
+  create(base?: MessageInit<EventRefusal>): EventRefusal {
+    return EventRefusal.fromPartial(base ?? {});
+  },
+  fromPartial(object: MessageInit<EventRefusal>): EventRefusal {
+    const message = createBaseEventRefusal();
+    message.wish = object.wish ?? 0;
+    message.status = object.status ?? 0;
+    message.message = object.message ?? "";
     return message;
   },
 };
@@ -494,7 +656,7 @@ export const EventItem: MessageFns<EventItem, "zerobind.v1.EventItem"> = {
 };
 
 function createBaseEventRequest(): EventRequest {
-  return { proven: [], methods: [], losses: [], wishes: [] };
+  return { proven: [], methods: [], losses: [], wishes: [], seal: undefined };
 }
 
 export const EventRequest: MessageFns<EventRequest, "zerobind.v1.EventRequest"> = {
@@ -519,6 +681,9 @@ export const EventRequest: MessageFns<EventRequest, "zerobind.v1.EventRequest"> 
     }
     for (const v of message.wishes) {
       EventWish.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.seal !== undefined) {
+      EventSeal.encode(message.seal, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -578,6 +743,14 @@ export const EventRequest: MessageFns<EventRequest, "zerobind.v1.EventRequest"> 
             message.wishes.push(EventWish.decode(reader, reader.uint32()));
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.seal = EventSeal.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -596,6 +769,7 @@ export const EventRequest: MessageFns<EventRequest, "zerobind.v1.EventRequest"> 
       methods: globalThis.Array.isArray(object?.methods) ? object.methods.map((e: any) => globalThis.String(e)) : [],
       losses: globalThis.Array.isArray(object?.losses) ? object.losses.map((e: any) => EventLoss.fromJSON(e)) : [],
       wishes: globalThis.Array.isArray(object?.wishes) ? object.wishes.map((e: any) => EventWish.fromJSON(e)) : [],
+      seal: isSet(object.seal) ? EventSeal.fromJSON(object.seal) : undefined,
     };
   },
 
@@ -613,6 +787,9 @@ export const EventRequest: MessageFns<EventRequest, "zerobind.v1.EventRequest"> 
     if (message.wishes?.length) {
       obj.wishes = message.wishes.map((e) => EventWish.toJSON(e));
     }
+    if (message.seal !== undefined) {
+      obj.seal = EventSeal.toJSON(message.seal);
+    }
     return obj;
   },
 
@@ -625,6 +802,98 @@ export const EventRequest: MessageFns<EventRequest, "zerobind.v1.EventRequest"> 
     message.methods = object.methods?.map((e) => e) || [];
     message.losses = object.losses?.map((e) => EventLoss.fromPartial(e)) || [];
     message.wishes = object.wishes?.map((e) => EventWish.fromPartial(e)) || [];
+    message.seal = (object.seal !== undefined && object.seal !== null) ? EventSeal.fromPartial(object.seal) : undefined;
+    return message;
+  },
+};
+
+function createBaseEventSeal(): EventSeal {
+  return { publicKey: noBytes, proof: noBytes };
+}
+
+export const EventSeal: MessageFns<EventSeal, "zerobind.v1.EventSeal"> = {
+  $type: "zerobind.v1.EventSeal" as const,
+
+  encode(message: EventSeal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.publicKey.length !== 0) {
+      writer.uint32(10).bytes(message.publicKey);
+    }
+    if (message.proof.length !== 0) {
+      writer.uint32(18).bytes(message.proof);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EventSeal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEventSeal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.publicKey = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.proof = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EventSeal {
+    return {
+      publicKey: isSet(object.publicKey)
+        ? bytesFromBase64(object.publicKey)
+        : isSet(object.public_key)
+        ? bytesFromBase64(object.public_key)
+        : noBytes,
+      proof: isSet(object.proof) ? bytesFromBase64(object.proof) : noBytes,
+    };
+  },
+
+  toJSON(message: EventSeal): unknown {
+    const obj: any = {};
+    if (message.publicKey.length !== 0) {
+      obj.publicKey = base64FromBytes(message.publicKey);
+    }
+    if (message.proof.length !== 0) {
+      obj.proof = base64FromBytes(message.proof);
+    }
+    return obj;
+  },
+
+  create(base?: MessageInit<EventSeal>): EventSeal {
+    return EventSeal.fromPartial(base ?? {});
+  },
+  fromPartial(object: MessageInit<EventSeal>): EventSeal {
+    const message = createBaseEventSeal();
+    message.publicKey = object.publicKey ?? noBytes;
+    message.proof = object.proof ?? noBytes;
     return message;
   },
 };
@@ -723,7 +992,7 @@ export const EventLoss: MessageFns<EventLoss, "zerobind.v1.EventLoss"> = {
 };
 
 function createBaseEventWish(): EventWish {
-  return { method: "", topic: "", exact: false, last: 0, start: 0n, sequence: 0n };
+  return { method: "", topic: "", exact: false, last: 0, start: 0n, sequence: 0n, end: false };
 }
 
 export const EventWish: MessageFns<EventWish, "zerobind.v1.EventWish"> = {
@@ -753,6 +1022,9 @@ export const EventWish: MessageFns<EventWish, "zerobind.v1.EventWish"> = {
         throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
       }
       writer.uint32(48).uint64(message.sequence);
+    }
+    if (message.end !== false) {
+      writer.uint32(56).bool(message.end);
     }
     return writer;
   },
@@ -818,6 +1090,14 @@ export const EventWish: MessageFns<EventWish, "zerobind.v1.EventWish"> = {
             message.sequence = reader.uint64() as bigint;
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.end = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -838,6 +1118,7 @@ export const EventWish: MessageFns<EventWish, "zerobind.v1.EventWish"> = {
       last: isSet(object.last) ? globalThis.Number(object.last) : 0,
       start: isSet(object.start) ? BigInt(object.start) : 0n,
       sequence: isSet(object.sequence) ? BigInt(object.sequence) : 0n,
+      end: isSet(object.end) ? globalThis.Boolean(object.end) : false,
     };
   },
 
@@ -861,6 +1142,9 @@ export const EventWish: MessageFns<EventWish, "zerobind.v1.EventWish"> = {
     if (message.sequence !== 0n) {
       obj.sequence = message.sequence.toString();
     }
+    if (message.end !== false) {
+      obj.end = message.end;
+    }
     return obj;
   },
 
@@ -875,9 +1159,35 @@ export const EventWish: MessageFns<EventWish, "zerobind.v1.EventWish"> = {
     message.last = object.last ?? 0;
     message.start = (object.start !== undefined && object.start !== null) ? BigInt(object.start) : 0n;
     message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+    message.end = object.end ?? false;
     return message;
   },
 };
+
+function bytesFromBase64(b64: string): Uint8Array {
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
+}
+
+function base64FromBytes(arr: Uint8Array): string {
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
+}
 
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;

@@ -180,3 +180,9 @@ test("a secret that is given for the name of a variable or file does not show", 
     expect(message).not.toContain(secretKey);
   }
 });
+
+test("of a file that has two bare keys nothing is shown", () => {
+  const secret = `AB${makeKeyPair().secretKey.slice(2)}`;
+  process.env["TWO_BARE_KEYS"] = `${secret} x\n${makeKeyPair().publicKey}\n`;
+  expect(() => readSecret({ env: "TWO_BARE_KEYS" }, "x")).toThrow(/^(?!.*AB).*TWO_BARE_KEYS/);
+});

@@ -92,7 +92,15 @@ function onNode(version) {
 }
 
 /** Scenarios of the fault suite that take little time; `npm run faults` alone runs all of them. */
-const quickFaults = ["server-killed", "client-killed", "restart-in-turn", "cycles", "--transport", "tcp"];
+const quickFaults = [
+  "server-killed",
+  "client-killed",
+  "restart-in-turn",
+  "cycles",
+  "abuse-quick",
+  "--transport",
+  "tcp",
+];
 
 /** Tests that take long, and show nothing new under another Node. */
 const longTests =

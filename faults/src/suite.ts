@@ -1,5 +1,5 @@
 import type { ScenarioPlan } from "./harness/run.ts";
-import { abuse } from "./scenarios/abuse.ts";
+import { abuse, abuseQuick } from "./scenarios/abuse.ts";
 import { churn } from "./scenarios/churn.ts";
 import { clientKilled } from "./scenarios/client-killed.ts";
 import { clientStopped } from "./scenarios/client-stopped.ts";
@@ -37,4 +37,5 @@ export const suite: readonly ScenarioPlan[] = [
   workersKilled,
   events,
   abuse,
+  abuseQuick,
 ];

@@ -14,6 +14,7 @@ export interface Protection {
   readonly secretKey: string;
   /** Public keys of those that are let in. */
   readonly allowed: readonly string[];
+  readonly maxConnections?: number;
 }
 
 /** What a host said of its troubles. */
@@ -61,14 +62,14 @@ export class Server {
   }
 
   /** Opens a host behind CURVE, and gives the real addresses. */
-  async serveSecurely(addresses: string[], { secretKey, allowed }: Protection): Promise<string[]> {
+  async serveSecurely(addresses: string[], { secretKey, allowed, maxConnections }: Protection): Promise<string[]> {
     const allow = async (key: string): Promise<string | undefined> => {
       if (this.#decideMs > 0) await pause(this.#decideMs);
       return allowed.includes(key) ? `key ${allowed.indexOf(key)}` : undefined;
     };
     const onTrouble = (problem: string): void => void this.#troubles.push([sharedMs(), problem]);
     const curve = serverCurve({ secretKey, allow });
-    this.#host = new ServiceHost({ zeromq: { curve }, onTrouble }).serve(Probe, this.#handler());
+    this.#host = new ServiceHost({ zeromq: { curve, maxConnections }, onTrouble }).serve(Probe, this.#handler());
     return [...(await this.#host.open(...addresses))];
   }
 

@@ -6,6 +6,9 @@ import { maxOpenFiles } from "./open-files.ts";
 import { Visit, relayGraceMs } from "./visit.ts";
 import type { VisitOwner } from "./visit.ts";
 
+/** All connections that have come in by any front, and those of them that have not finished their handshake. */
+const all: { count: number; readonly strangers: Set<Visit> } = { count: 0, strangers: new Set() };
+
 /** Connections of a ws address unless the option `maxConnections` says otherwise. */
 const defaultMaxConnections = 10_000;
 /** Of all files that the process may have open, one part in so many is for connections, each of which takes three. */
@@ -34,6 +37,7 @@ export class Front implements VisitOwner {
   readonly handshakeTimeoutMs: number;
   readonly maxConnections: number;
   innerPort = 0;
+  readonly #maxOfAll: number;
   readonly #server: Server;
   readonly #visits = new Set<Visit>();
   readonly #strangers = new Set<Visit>();
@@ -47,10 +51,8 @@ export class Front implements VisitOwner {
   ) {
     this.scheme = scheme === "ws" ? "ws" : "tcp";
     this.handshakeTimeoutMs = handshakeTimeoutMs;
-    this.maxConnections = Math.min(
-      maxConnections,
-      Math.max(1, Math.floor((maxOpenFiles() ?? Infinity) / shareOfFiles)),
-    );
+    this.maxConnections = maxConnections;
+    this.#maxOfAll = Math.max(1, Math.floor((maxOpenFiles() ?? Infinity) / shareOfFiles));
     this.#trouble = (kind, describe) => use.trouble(kind, describe);
     this.#server = process.getBuiltinModule("node:net").createServer((socket) => this.#connected(socket));
   }
@@ -73,11 +75,13 @@ export class Front implements VisitOwner {
 
   agreed(visit: Visit): void {
     this.#strangers.delete(visit);
+    all.strangers.delete(visit);
   }
 
   ended(visit: Visit): void {
     this.#visits.delete(visit);
-    this.#strangers.delete(visit);
+    this.agreed(visit);
+    all.count -= 1;
     if (this.#visits.size === 0) this.#gone?.();
   }
 
@@ -103,16 +107,19 @@ export class Front implements VisitOwner {
       return;
     }
     const visit = new Visit(socket, this);
-    this.#visits.add(visit);
-    this.#strangers.add(visit);
+    all.count += 1;
+    for (const set of [this.#visits, this.#strangers, all.strangers]) set.add(visit);
   }
 
   #hasRoom(): boolean {
-    if (this.#visits.size < this.maxConnections) return true;
-    const [oldest] = this.#strangers;
+    const isFull = this.#visits.size >= this.maxConnections;
+    if (!isFull && all.count < this.#maxOfAll) return true;
+    const [oldest] = isFull ? this.#strangers : all.strangers;
     this.trouble("connections", () => {
       const who = oldest ? "the oldest connection without a finished handshake was cut" : "a connection was refused";
-      return `${who}, since there are ${this.maxConnections} already, as many as may; see the option maxConnections, and the limit of open files`;
+      return isFull
+        ? `${who}, since there are ${this.maxConnections} already, as many as the option maxConnections allows`
+        : `${who}, since there are ${this.#maxOfAll} already, for which the limit of open files suffices; raise it`;
     });
     oldest?.end();
     return oldest !== undefined;

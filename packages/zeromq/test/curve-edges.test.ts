@@ -103,7 +103,9 @@ async function pullAt(keys: readonly string[]): Promise<{
     },
     {
       message: (frames) => void got.push(String(frames[0])),
-      event: (type, code) => void (["curve", "renewed"].includes(type) && events.push(`${type} ${code}`)),
+      event: (type, code) => {
+        if (["curve", "renewed"].includes(type)) events.push(`${type} ${code}`);
+      },
     },
   );
   track({ close: () => opened.close(0) });

@@ -103,7 +103,9 @@ async function pullAt(keys: readonly string[]): Promise<{
     },
     {
       message: (frames) => void got.push(String(frames[0])),
-      event: (type, code) => void (["curve", "renewed"].includes(type) && events.push(`${type} ${code}`)),
+      event: (type, code) => {
+        if (["curve", "renewed"].includes(type)) events.push(`${type} ${code}`);
+      },
     },
   );
   track({ close: () => opened.close(0) });
@@ -179,4 +181,10 @@ test("a secret that is given for the name of a variable or file does not show", 
     expect(message).not.toBe("");
     expect(message).not.toContain(secretKey);
   }
+});
+
+test("of a file that has two bare keys nothing is shown", () => {
+  const secret = `AB${makeKeyPair().secretKey.slice(2)}`;
+  process.env["TWO_BARE_KEYS"] = `${secret} x\n${makeKeyPair().publicKey}\n`;
+  expect(() => readSecret({ env: "TWO_BARE_KEYS" }, "x")).toThrow(/^(?!.*AB).*TWO_BARE_KEYS/);
 });

@@ -204,7 +204,10 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     if (this.connected) return;
     // What is known of an address begins with it.
     const why = reason.startsWith(`${this.address}: `) ? reason : `${this.address}: ${reason}`;
-    this.#waiting.failAll(({ method }) => new RpcError(code, `${method.path} at ${why}`));
+    this.#waiting.failAll(({ method, waitsForReady }) =>
+      // Whoever waits for the server to be ready waits for the key to be allowed, too.
+      waitsForReady && code === Status.UNAUTHENTICATED ? undefined : new RpcError(code, `${method.path} at ${why}`),
+    );
   }
 
   /** Takes no more calls. */

@@ -1,7 +1,7 @@
 // Writes the JavaScript of the packages that programs load: one file for each entry point, and chunks for what several
 // of them share, so that each class exists once in a process. A hundred small modules take Node longer to find and read
 // than to run. `tsc -b` writes the declarations beside it. The source maps lead to src, which is in the packages too.
-import { readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { rolldown } from "rolldown";
 import { root } from "./tools.mjs";
@@ -45,4 +45,15 @@ function removeOthers(dist, written) {
   }
 }
 
+/** What `tsc` made of sources that are gone, which would be published. */
+function removeStale(folder, endings) {
+  const dist = join(root, folder, "dist");
+  for (const name of readdirSync(dist, { recursive: true })) {
+    const [, stem] = endings.exec(name) ?? [];
+    if (stem !== undefined && !existsSync(join(root, folder, `src/${stem}.ts`))) rmSync(join(dist, name));
+  }
+}
+
 await Promise.all(packages.map(bundle));
+for (const { folder } of packages) removeStale(folder, /^(.*)\.d\.ts(?:\.map)?$/);
+removeStale("codegen", /^(.*?)(?:\.d\.ts|\.js)(?:\.map)?$/);

@@ -92,11 +92,19 @@ function onNode(version) {
 }
 
 /** Scenarios of the fault suite that take little time; `npm run faults` alone runs all of them. */
-const quickFaults = ["server-killed", "client-killed", "restart-in-turn", "cycles", "--transport", "tcp"];
+const quickFaults = [
+  "server-killed",
+  "client-killed",
+  "restart-in-turn",
+  "cycles",
+  "abuse-quick",
+  "--transport",
+  "tcp",
+];
 
 /** Tests that take long, and show nothing new under another Node. */
 const longTests =
-  "mutations|endings|flood|stream-memory|slow-link|guide|events-|patterns|pipeline|pump-|plain-|push-pull";
+  "mutations|endings|flood|stream-memory|slow-link|guide|security|events-|patterns|pipeline|pump-|plain-|push-pull|curve|allow-list";
 const withoutLong = ["--testPathIgnorePatterns", `${longTests}|/node_modules/`];
 
 step("system packages", installSystemPackages);
@@ -110,6 +118,7 @@ tests("long tests", 5, (minutes, args) => run(minutes, "npm", "test", "--", ...a
 command("demo", 2, "npm", "run", "demo");
 command("interop", 3, "npm", "run", "interop");
 task("faults", 4, "faults", ...quickFaults);
+task("supply chain", 2, "supply-chain");
 task("packed packages", 5, "pack-smoke");
 task("benchmarks", 4, "bench", "--quick");
 tests("test on Node 22", 5, onNode(22));

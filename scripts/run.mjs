@@ -44,6 +44,7 @@ const tasks = {
   generate: (args) => (tsc("-b", "codegen"), node("scripts/generate.mjs", args)),
   lint: (args) => node("scripts/lint.mjs", args),
   format: (args) => node(tool.prettier, ["--write", ...(args.length > 0 ? args : ["."])]),
+  "supply-chain": () => (build(), node("scripts/supply-chain.mjs")),
   "pack-smoke": (args) => (build(), node("scripts/pack-smoke.mjs", args)),
 };
 

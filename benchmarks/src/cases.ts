@@ -79,7 +79,10 @@ export const cases: readonly Case[] = [
   beside("device-latency", "through a queue device, one call at a time", "zerobind-device", "unary 1 0"),
   beside("curve", "encrypted by CURVE, 100 calls at once", "zerobind-curve", "unary 100 0"),
   beside("curve-latency", "encrypted by CURVE, one call at a time", "zerobind-curve", "unary 1 0"),
-  { ...beside("curve-1m", "encrypted by CURVE, 1 MiB, one call at a time", "zerobind-curve", `unary 1 ${1 << 20}`), quick: [] },
+  {
+    ...beside("curve-1m", "encrypted by CURVE, 1 MiB, one call at a time", "zerobind-curve", `unary 1 ${1 << 20}`),
+    quick: [],
+  },
   ours("connections", "connections of one process, 1,000 calls at once", {
     "1 connection": "connections 1",
     "10 connections": "connections 10",

@@ -41,7 +41,10 @@ export function ratiosOf(figures: Figures): Record<string, number> {
       samples("device-latency", "zerobind-device", "p50"),
       samples("device-latency", ours, "p50"),
     ),
-    curve_vs_plaintext: quotient(samples("curve", "zerobind-curve", "throughput"), samples("curve", ours, "throughput")),
+    curve_vs_plaintext: quotient(
+      samples("curve", "zerobind-curve", "throughput"),
+      samples("curve", ours, "throughput"),
+    ),
     curve_latency_vs_plaintext: quotient(
       samples("curve-latency", "zerobind-curve", "p50"),
       samples("curve-latency", ours, "p50"),

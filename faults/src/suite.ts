@@ -1,4 +1,5 @@
 import type { ScenarioPlan } from "./harness/run.ts";
+import { abuse, abuseQuick } from "./scenarios/abuse.ts";
 import { churn } from "./scenarios/churn.ts";
 import { clientKilled } from "./scenarios/client-killed.ts";
 import { clientStopped } from "./scenarios/client-stopped.ts";
@@ -35,4 +36,6 @@ export const suite: readonly ScenarioPlan[] = [
   blockedLoop,
   workersKilled,
   events,
+  abuse,
+  abuseQuick,
 ];

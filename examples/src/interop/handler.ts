@@ -134,7 +134,7 @@ function echoStatus(status: EchoStatus | undefined): void {
   if (status !== undefined && status.code !== Status.OK) throw new RpcError(status.code as StatusCode, status.message);
 }
 
-/** No transport compresses messages, so a request that must be compressed is not. */
+/** Handlers do not see whether a request came compressed, and the bindings of these tests compress nothing. */
 function refuseUncompressed(expectCompressed: boolean | undefined): void {
   if (expectCompressed === true) throw new RpcError(Status.INVALID_ARGUMENT, "the request did not come compressed");
 }

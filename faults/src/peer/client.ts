@@ -1,7 +1,8 @@
 import { getEventListeners } from "node:events";
-import { Channel } from "zerobind";
+import { Channel, curveClient } from "zerobind";
 import type { ChannelOptions } from "zerobind";
 import { Probe } from "../gen/faults/v1/faults.rpc.ts";
+import type { KeyPair } from "./attacker.ts";
 import { Caller } from "./calls.ts";
 import type { CallSpec } from "./calls.ts";
 import { pause, sharedMs, within } from "./clock.ts";
@@ -50,6 +51,12 @@ export class Client {
   /** Makes channels, between which calls take turns. */
   connect(address: string | string[], settings: ChannelSettings, channels = 1): void {
     this.#channels = Array.from({ length: channels }, () => new Channel(address, settings));
+    this.#callers = this.#channels.map((channel) => new Caller(channel.client(Probe), this.#ledger));
+  }
+
+  /** The same, with keys of CURVE. */
+  connectSecurely(address: string, serverKey: string, keyPair: KeyPair): void {
+    this.#channels.push(new Channel(address, { zeromq: { curve: curveClient({ serverKey, keyPair }) } }));
     this.#callers = this.#channels.map((channel) => new Caller(channel.client(Probe), this.#ledger));
   }
 

@@ -1,4 +1,5 @@
 import { openSync } from "node:fs";
+import { Attacker } from "./attacker.ts";
 import { sharedMs } from "./clock.ts";
 import { Client } from "./client.ts";
 import { Crew } from "./crew.ts";
@@ -34,6 +35,7 @@ export class Commands {
   readonly device = new Device();
   readonly mill: Mill;
   readonly events = new Events();
+  readonly attacker = new Attacker();
   #memory: { timer: NodeJS.Timeout; peakBytes: number } | undefined;
 
   constructor(number: number, logPath: string) {
@@ -51,6 +53,10 @@ export class Commands {
   hostCounters = (): Record<string, number> => this.server.counters();
   wrong = (): string[] => [...this.server.wrong(), ...this.crew.wrong()];
 
+  serveSecurely: Server["serveSecurely"] = (addresses, protection) => this.server.serveSecurely(addresses, protection);
+  decideIn: Server["decideIn"] = (ms) => this.server.decideIn(ms);
+  troubles = (): ReturnType<Server["troubles"]> => this.server.troubles();
+
   joinDevice: Crew["join"] = (backend, count) => this.crew.join(backend, count);
   replaceWorker: Crew["replace"] = (index) => this.crew.replace(index);
   openDevice: Device["open"] = (settings) => this.device.open(settings);
@@ -58,6 +64,8 @@ export class Commands {
   deviceWorkers: Device["workers"] = (count, withinMs) => this.device.workers(count, withinMs);
 
   connect: Client["connect"] = (address, settings, channels) => this.client.connect(address, settings, channels);
+  connectSecurely: Client["connectSecurely"] = (address, serverKey, keys) =>
+    this.client.connectSecurely(address, serverKey, keys);
   start: Client["start"] = (spec, count) => this.client.start(spec, count);
   make: Client["make"] = (spec, count, atOnce) => this.client.make(spec, count, atOnce);
   startCancelled: Client["startCancelled"] = (spec, afterMs) => this.client.startCancelled(spec, afterMs);
@@ -85,6 +93,13 @@ export class Commands {
   feedCounters = (): Readonly<Record<string, number>> => this.events.counters();
   listen: Events["listen"] = (address, count) => this.events.listen(address, count);
   heard = (): ReturnType<Events["heard"]> => this.events.heard();
+
+  hold: Attacker["hold"] = (target, beginning, count) => this.attacker.hold(target, beginning, count);
+  drip: Attacker["drip"] = (target, count) => this.attacker.drip(target, count);
+  floodWith: Attacker["flood"] = (target, forMs) => this.attacker.flood(target, forMs);
+  garbage: Attacker["garbage"] = (target, forMs) => this.attacker.garbage(target, forMs);
+  hammer: Attacker["hammer"] = (target, forMs) => this.attacker.hammer(target, forMs);
+  insider: Attacker["insider"] = (target, keys, visits) => this.attacker.insider(target, keys, visits);
 
   /** Closes what is open, first the channel. */
   async close(): Promise<void> {

@@ -1,13 +1,32 @@
-import { RpcError, ServiceHost, Status } from "zerobind";
+import { RpcError, ServiceHost, Status, serverCurve } from "zerobind";
 import type { OperationContext, ServiceHostOptions } from "zerobind";
 import type { Done, Item, Job } from "../gen/faults/v1/faults.pb.ts";
 import { Probe } from "../gen/faults/v1/faults.rpc.ts";
 import type { ProbeHandler } from "../gen/faults/v1/faults.rpc.ts";
-import { sharedMs } from "./clock.ts";
+import { pause, sharedMs } from "./clock.ts";
 import { ExecutionLog } from "./execution-log.ts";
 
 /** Options of a host that travel to its process. */
 export type HostOptions = Omit<ServiceHostOptions, "binding" | "onError" | "interceptors" | "onTrouble">;
+
+/** How a host is protected by CURVE. */
+export interface Protection {
+  readonly secretKey: string;
+  /** Public keys of those that are let in. */
+  readonly allowed: readonly string[];
+  readonly maxConnections?: number;
+}
+
+/** What a host said of its troubles. */
+export interface Troubles {
+  lines: number;
+  /** The most of one second. */
+  mostPerSecond: number;
+  /** Those with characters that do something to a terminal or a log, or too long to be read. */
+  unclean: string[];
+  /** Each kind of line, without its numbers. */
+  kinds: string[];
+}
 
 /** When handlers saw their signal, on the shared clock. */
 export interface Signals {
@@ -26,6 +45,8 @@ export class Server {
   #signals: Signals = noSignals();
   /** What callers did that no client of this suite does: items out of order, or of another call. */
   #wrong: string[] = [];
+  #decideMs = 0;
+  #troubles: [atMs: number, text: string][] = [];
 
   constructor(number: number, logPath: string) {
     this.#number = number;
@@ -38,6 +59,39 @@ export class Server {
     this.#host.serve(Probe, this.#handler());
     await this.#host.open({ address, attach });
     return this.#host.address;
+  }
+
+  /** Opens a host behind CURVE, and gives the real addresses. */
+  async serveSecurely(addresses: string[], { secretKey, allowed, maxConnections }: Protection): Promise<string[]> {
+    const allow = async (key: string): Promise<string | undefined> => {
+      if (this.#decideMs > 0) await pause(this.#decideMs);
+      return allowed.includes(key) ? `key ${allowed.indexOf(key)}` : undefined;
+    };
+    const onTrouble = (problem: string): void => void this.#troubles.push([sharedMs(), problem]);
+    const curve = serverCurve({ secretKey, allow });
+    this.#host = new ServiceHost({ zeromq: { curve, maxConnections }, onTrouble }).serve(Probe, this.#handler());
+    return [...(await this.#host.open(...addresses))];
+  }
+
+  /** How long it takes from now on to decide whom to let in. */
+  decideIn(ms: number): void {
+    this.#decideMs = ms;
+  }
+
+  /** What was told of troubles so far. */
+  troubles(): Troubles {
+    const perSecond = new Map<number, number>();
+    for (const [atMs] of this.#troubles) {
+      const second = Math.floor(atMs / 1000);
+      perSecond.set(second, (perSecond.get(second) ?? 0) + 1);
+    }
+    const texts = this.#troubles.map(([, text]) => text);
+    return {
+      lines: texts.length,
+      mostPerSecond: Math.max(0, ...perSecond.values()),
+      unclean: texts.filter((text) => !/^[\x20-\x7e\u2026]*$/.test(text) || text.length > 1_000),
+      kinds: [...new Set(texts.map((text) => text.replace(/[0-9a-f]*\d[0-9a-f]*/g, "#")))],
+    };
   }
 
   async close(): Promise<void> {

@@ -5,6 +5,8 @@ import type { RpcError } from "./rpc-error.ts";
 import { now } from "./timer-wheel.ts";
 import { atEndOfTurn, inNextTurn } from "./turn.ts";
 
+/** What requests that came compressed may take together, while handlers have them; others wait as they came. */
+const maxInflatedBytes = 256 * 1024 * 1024;
 /** How long handlers are started before the event loop gets a turn. */
 const sliceMs = 5;
 
@@ -15,6 +17,7 @@ const sliceMs = 5;
 export class Admission {
   readonly #lanes = new Set<Lane<IncomingCall>>();
   #waiting = 0;
+  #inflatedBytes = 0;
   #sliceEndMs = 0;
   #inTurn = false;
   #scheduled = false;
@@ -25,6 +28,8 @@ export class Admission {
     this.#scheduled = false;
     this.#serveWaiting();
   };
+  readonly #hasMemory = ({ inflatedBytes }: IncomingCall): boolean =>
+    inflatedBytes === 0 || this.#inflatedBytes < maxInflatedBytes;
 
   /** A lane for operations under the given limits. */
   lane(throttles: readonly Throttle[]): Lane<IncomingCall> {
@@ -44,7 +49,7 @@ export class Admission {
   /** Runs a call that was admitted, now or when its turn comes. */
   enter(call: IncomingCall): void {
     const { lane } = call.operation;
-    if (!lane || (lane.isEmpty && lane.hasRoom && !call.isHeldBack && !this.#isSliceOver()))
+    if (!lane || (lane.isEmpty && lane.hasRoom && !call.isHeldBack && this.#hasMemory(call) && !this.#isSliceOver()))
       return this.#run(call, lane);
     call.stage = "waiting";
     lane.push(call);
@@ -67,6 +72,7 @@ export class Admission {
       this.#waiting -= 1;
     } else if (call.stage === "running") {
       for (const throttle of lane.throttles) throttle.running -= 1;
+      this.#inflatedBytes -= call.inflatedBytes;
       if (this.#waiting > 0) this.#serveSoon();
     }
     call.stage = "over";
@@ -79,8 +85,11 @@ export class Admission {
       atEndOfTurn(this.#endTurn);
     }
     call.stage = "running";
-    if (lane) for (const throttle of lane.throttles) throttle.running += 1;
-    call.operation.run(call);
+    if (lane) {
+      for (const throttle of lane.throttles) throttle.running += 1;
+      this.#inflatedBytes += call.inflatedBytes;
+    }
+    if (call.prepare()) call.operation.run(call);
   }
 
   #isSliceOver(): boolean {
@@ -100,7 +109,7 @@ export class Admission {
       for (const lane of this.#lanes) {
         if (!lane.hasRoom) continue;
         if (!lane.isEmpty && this.#isSliceOver()) return this.#serveSoon();
-        const call = lane.shift();
+        const call = lane.shift(this.#hasMemory);
         if (!call) continue;
         found = true;
         this.#waiting -= 1;

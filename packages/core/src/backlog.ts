@@ -14,6 +14,11 @@ export interface HeldRecord {
 /** Messages of one direction of a session that may be under way in fragments at once; the others wait. */
 export const maxFragmented = 8;
 
+/** Replies of calls that had begun when the backlog was full may fill it so many times more. */
+export const overfill = 8;
+/** What may go beyond a limit, since it has to be said: records without a body, statuses. */
+export const slackBytes: number = 4 * 1024 * 1024;
+
 /** What an object of a held record takes beside its bytes, roughly. */
 const recordCost = 256;
 

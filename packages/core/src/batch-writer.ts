@@ -57,6 +57,20 @@ export class BatchWriter extends BinaryWriter {
     return this.#batch ? this.position : this.position - this.#bodyStart;
   }
 
+  /** The body so far, to be looked at before anything else is written. */
+  bodyView(): Uint8Array {
+    const { buffer, pos } = this.#internals;
+    return this.#adopted ?? buffer.subarray(this.#batch ? 0 : this.#bodyStart, pos);
+  }
+
+  /** Puts another body in the place of the one so far. */
+  replaceBody(body: Uint8Array): void {
+    const start = this.#bodyStart;
+    this.truncate(start);
+    this.#bodyStart = start;
+    this.adopt(body);
+  }
+
   /** What is written from here on is the body of a record, until `endBody` or `takeBody`. */
   beginBody(): void {
     this.#bodyStart = this.position;

@@ -10,6 +10,7 @@ import type { CallHead, Operation } from "./operation.ts";
 import { ReplyBlocks } from "./reply-blocks.ts";
 import { RpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
+import type { StatusCode } from "./status.ts";
 import { now } from "./timer-wheel.ts";
 
 /** What a handler sees of the call that it answers; what it does not ask for is never made. */
@@ -86,6 +87,14 @@ export abstract class CallContext extends CallHalf implements OperationContext {
 
   setTrailer(trailer: MetadataInit): void {
     this.blocks.setTrailer(trailer);
+  }
+
+  setCompression(compress: boolean | undefined): void {
+    this.wishCompressed(compress);
+  }
+
+  protected override get strangeCompression(): StatusCode {
+    return Status.UNIMPLEMENTED;
   }
 
   protected get inboundType(): AnyMessageType {

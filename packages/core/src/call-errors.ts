@@ -1,7 +1,11 @@
 import type { ParentCall } from "./ambient.ts";
 import type { CallOptions } from "./call-options.ts";
+import { kindOf } from "./check.ts";
+import { StrangeCompressionError } from "./compression.ts";
+import { FullError, TooLargeError } from "./outgoing.ts";
 import { RpcError, isRpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
+import type { StatusCode } from "./status.ts";
 import { now } from "./timer-wheel.ts";
 
 /** How a call is named in its errors: `package.Service/Method at tcp://…`. The texts below go on from there. */
@@ -93,4 +97,38 @@ function because(reason: unknown): string {
   const { name, message } = (typeof reason === "object" && reason !== null ? reason : {}) as Partial<Error>;
   // The runtime's own words for "no reason" say nothing that is not said already.
   return typeof message === "string" && message !== "" && name !== "AbortError" ? `: ${message}` : "";
+}
+
+/** What was given as a message of a stream is none. */
+export function noMessage(item: unknown): Error {
+  return new TypeError(`a message must be an object, not ${kindOf(item)}`);
+}
+
+/** A message cannot be sent; `maxBytes` is the peer's limit. */
+export function notEncoded(type: string, thrown: unknown, maxBytes: number | undefined): RpcError {
+  if (isRpcError(thrown)) return thrown;
+  if (thrown instanceof TooLargeError) {
+    const text = `the ${type} has ${thrown.byteLength} bytes encoded, more than the ${maxBytes} that the peer accepts (its limit maxMessageBytes)`;
+    return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+  }
+  if (thrown instanceof FullError) {
+    const text = `${thrown.message} already, which reads too slowly; 8 times the server's limit maxHeldBytes may wait`;
+    return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+  }
+  const why = RpcError.from(thrown).message;
+  return new RpcError(Status.INTERNAL, `the ${type} cannot be encoded: ${why}`, { cause: thrown });
+}
+
+/** A message that came is too large for this end. */
+export function tooLarge(type: string, bytes: number, maxBytes: number): RpcError {
+  const text = `the ${type} that came has at least ${bytes} bytes, more than the ${maxBytes} that are accepted (limit maxMessageBytes of the receiver)`;
+  return new RpcError(Status.RESOURCE_EXHAUSTED, text);
+}
+
+/** A message that came cannot be read; `strange` is the status for one whose compression is not known. */
+export function notDecoded(type: string, thrown: unknown, maxBytes: number, strange: StatusCode): RpcError {
+  if (thrown instanceof TooLargeError) return tooLarge(type, thrown.byteLength, maxBytes);
+  const why = thrown instanceof Error ? thrown.message : String(thrown);
+  if (thrown instanceof StrangeCompressionError) return new RpcError(strange, `the ${type} that came is ${why}`);
+  return new RpcError(Status.INTERNAL, `the ${type} that came cannot be decoded: ${why}`, { cause: thrown });
 }

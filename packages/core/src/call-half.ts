@@ -1,18 +1,21 @@
 import type { BodyCodec } from "./binding.ts";
-import type { AnyMessageType, MessageType } from "./contract.ts";
+import { noMessage, notDecoded, notEncoded, tooLarge } from "./call-errors.ts";
+import { wishOf } from "./compression.ts";
+import type { PackedMessage } from "./compression.ts";
+import type { AnyMessageType } from "./contract.ts";
 import type { Limits } from "./limits.ts";
-import { kindOf } from "./check.ts";
 import { maxFragmented } from "./backlog.ts";
+import { creditType, grantedMessages } from "./credit-record.ts";
 import { Joiner } from "./joiner.ts";
 import { Metadata, metadataFromEntries } from "./metadata.ts";
 import type { MetadataEntry } from "./gen/zerobind/v1/wire.pb.ts";
 import type { Outbox } from "./outbox.ts";
-import { FullError, TooLargeError } from "./outgoing.ts";
 import { Flag, FrameReader, RecordType, WireError } from "./records.ts";
 import type { BatchReader } from "./records.ts";
 import type { ReplyBlocks } from "./reply-blocks.ts";
 import { RpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
+import type { StatusCode } from "./status.ts";
 import { Inbound, closeSource } from "./stream.ts";
 import type { InboundOwner, SourceIterator, StreamSink } from "./stream.ts";
 import { Timed } from "./timer-wheel.ts";
@@ -29,12 +32,6 @@ export interface CallPort {
   joining: number;
 }
 
-/** The credit of a stream in messages; the one in bytes is in the record's aux field. */
-const creditType = {
-  encode: (messages: number, writer: { fixed32(value: number): unknown }) => writer.fixed32(messages),
-  decode: (reader: { fixed32(): number }) => reader.fixed32(),
-} as unknown as AnyMessageType;
-
 /**
  * What both halves of a call, the caller's and the callee's, have in common: an id, a deadline, messages going out
  * under the peer's credit, and messages coming in, joined from their fragments and decoded as they arrive.
@@ -46,6 +43,8 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   /** The session that the call has joined. */
   protected joined: CallPort | undefined;
   protected inbound: Inbound<unknown> | undefined;
+  /** What is said of the compression of messages that go out. */
+  #wish = 0;
   #sendMessages = 0;
   #sendBytes = 0;
   #sendWaiter: { promise: Promise<void>; resolve: () => void } | undefined;
@@ -63,6 +62,10 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
   /** Type of the messages that go out. */
   protected abstract readonly outboundType: AnyMessageType;
 
+  /** How a call ends whose message came in a compression that this end does not know: as in gRPC, by its role. */
+  protected get strangeCompression(): StatusCode {
+    return Status.INTERNAL;
+  }
   /** Whole messages that do not belong to a stream. */
   protected abstract onMessage(value: unknown): void;
   /** The call cannot go on because of something on this end; tells the peer. */
@@ -78,6 +81,11 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     this.#sendBytes = port.peerLimits.streamWindowBytes;
   }
 
+  /** Says whether messages that go out from now on are compressed; undefined leaves it to the binding. */
+  protected wishCompressed(compress: boolean | undefined): void {
+    this.#wish = wishOf(compress);
+  }
+
   /** Makes ready for a stream of messages coming in. */
   protected openInbound(limits: Limits): Inbound<unknown> {
     return (this.inbound = new Inbound(this, limits.streamWindowMessages, limits.streamWindowBytes));
@@ -85,13 +93,13 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
 
   /**
    * Writes one record of this call, with a message that goes out as its body, if there is one; returns the size of that
-   * body, or fails the call and returns -1.
+   * message, not compressed, or fails the call and returns -1.
    */
   protected record(type: number, flags: number, aux: number, meta?: [AnyMessageType, unknown], body?: unknown): number {
     try {
       return this.port.outbox.write({
         type,
-        flags,
+        flags: flags | this.#wish,
         callId: this.id,
         aux,
         metaType: meta?.[0],
@@ -103,6 +111,22 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
       this.failHere(this.encodeError(error));
       return -1;
     }
+  }
+
+  opened(packed: PackedMessage): { value: unknown } | RpcError {
+    try {
+      return { value: this.port.codec.unpack(this.inboundType, packed) };
+    } catch (thrown) {
+      return this.#failUnread(thrown);
+    }
+  }
+
+  /** A whole message that does not belong to a stream, and came compressed. False: the call has failed over it. */
+  protected onPacked(packed: PackedMessage): boolean {
+    const opened = this.opened(packed);
+    if (opened instanceof RpcError) return false;
+    this.onMessage(opened.value);
+    return true;
   }
 
   /** What goes along with the messages; the caller's half has nothing. */
@@ -143,10 +167,14 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
 
   /** The peer grants credit. */
   onCredit(batch: BatchReader): void {
-    if (batch.metaLength !== 4) throw new WireError("a CREDIT record has no count of messages");
+    this.grant(grantedMessages(batch), batch.aux);
+  }
+
+  /** The peer has granted so much more. */
+  grant(messages: number, bytes: number): void {
     // Grants beyond what can be counted would only come from a peer that does not count.
-    this.#sendMessages = Math.min(this.#sendMessages + batch.meta(creditType as MessageType<number>), 0xffffffff);
-    this.#sendBytes = Math.min(this.#sendBytes + batch.aux, 0xffffffff);
+    this.#sendMessages = Math.min(this.#sendMessages + messages, 0xffffffff);
+    this.#sendBytes = Math.min(this.#sendBytes + bytes, 0xffffffff);
     this.wakeSender();
   }
 
@@ -166,7 +194,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     if ((batch.flags & Flag.MESSAGE) === 0) return !this.#isCutOff(batch);
     if ((batch.flags & Flag.MORE) !== 0 || this.#joiner !== undefined) return this.#receivePart(batch);
     if (!this.#checkSize(batch.bodyLength)) return false;
-    return this.#receiveBody(batch.bodyReader(), batch.bodyLength);
+    return this.#receiveBody(batch.bodyReader(), batch.bodyLength, (batch.flags & Flag.COMPRESSED) !== 0);
   }
 
   /** A block of metadata from the peer; one that breaks the rules is malformed, one over the limit fails the call. */
@@ -196,24 +224,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
 
   /** What the encoder threw, as the status of the call. */
   protected encodeError(error: unknown): RpcError {
-    if (error instanceof RpcError) return error;
-    const type = this.outboundType.$type;
-    if (error instanceof TooLargeError) {
-      const limit = this.joined?.peerLimits.maxMessageBytes;
-      return new RpcError(
-        Status.RESOURCE_EXHAUSTED,
-        `the ${type} has ${error.byteLength} bytes encoded, more than the ${limit} that the peer accepts (its limit maxMessageBytes)`,
-      );
-    }
-    if (error instanceof FullError) {
-      return new RpcError(
-        Status.RESOURCE_EXHAUSTED,
-        `${error.message} already, which reads too slowly; 8 times the server's limit maxHeldBytes may wait`,
-      );
-    }
-    return new RpcError(Status.INTERNAL, `the ${type} cannot be encoded: ${RpcError.from(error).message}`, {
-      cause: error,
-    });
+    return notEncoded(this.outboundType.$type, error, this.joined?.peerLimits.maxMessageBytes);
   }
 
   #receivePart(batch: BatchReader): boolean {
@@ -231,7 +242,7 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     joiner.add(batch);
     if ((batch.flags & Flag.MORE) !== 0) return true;
     this.#joined();
-    return this.#receiveBody(new FrameReader(joiner.joined()), joiner.bytes);
+    return this.#receiveBody(new FrameReader(joiner.joined()), joiner.bytes, joiner.isCompressed);
   }
 
   /** Forgets what has come of a message; the call is to begin anew. */
@@ -253,38 +264,37 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     return true;
   }
 
-  #receiveBody(reader: FrameReader, length: number): boolean {
+  #receiveBody(reader: FrameReader, length: number, isCompressed: boolean): boolean {
+    const { codec, limits } = this.port;
     let value: unknown;
+    let bytes = length;
     try {
-      value = this.port.codec.read(this.inboundType, reader, length);
-    } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      this.failHere(
-        new RpcError(Status.INTERNAL, `the ${this.inboundType.$type} that came cannot be decoded: ${why}`, { cause }),
-      );
+      if (isCompressed) {
+        value = codec.packed(reader, length, limits.maxMessageBytes);
+        // Windows count what messages have when they are not compressed, on both ends: that is what is made of them.
+        ({ bytes } = value as PackedMessage);
+      } else value = codec.read(this.inboundType, reader, length);
+    } catch (thrown) {
+      this.#failUnread(thrown);
       return false;
     }
-    if (!this.inbound) this.onMessage(value);
-    else if (!this.inbound.push(value, length)) {
-      this.failHere(new RpcError(Status.INTERNAL, "the peer sent more messages than it was granted"));
-      return false;
-    }
-    return true;
+    if (!this.inbound) return isCompressed ? this.onPacked(value as PackedMessage) : (this.onMessage(value), true);
+    if (this.inbound.push(value, bytes)) return true;
+    this.failHere(new RpcError(Status.INTERNAL, "the peer sent more messages than it was granted"));
+    return false;
+  }
+
+  #failUnread(thrown: unknown): RpcError {
+    const { maxMessageBytes } = this.port.limits;
+    const error = notDecoded(this.inboundType.$type, thrown, maxMessageBytes, this.strangeCompression);
+    this.failHere(error);
+    return error;
   }
 
   #checkSize(bytes: number): boolean {
     const limit = this.port.limits.maxMessageBytes;
     if (bytes <= limit) return true;
-    this.failHere(
-      new RpcError(
-        Status.RESOURCE_EXHAUSTED,
-        `the ${this.inboundType.$type} that came has at least ${bytes} bytes, more than the ${limit} that are accepted (limit maxMessageBytes of the receiver)`,
-      ),
-    );
+    this.failHere(tooLarge(this.inboundType.$type, bytes, limit));
     return false;
   }
-}
-
-function noMessage(item: unknown): Error {
-  return new TypeError(`a message must be an object, not ${kindOf(item)}`);
 }

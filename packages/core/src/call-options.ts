@@ -1,3 +1,5 @@
+import { areCredentials } from "./call-credentials.ts";
+import type { CallCredentials } from "./call-credentials.ts";
 import { checkOptions, isBoolean, isFunction, isTime, kindOf } from "./check.ts";
 import type { Checks } from "./check.ts";
 import type { ClientMethod } from "./client-method.ts";
@@ -17,6 +19,12 @@ export interface CallOptions {
   readonly deadline?: Date | number | undefined;
   /** Cancels the call on both ends when it aborts; its reason becomes the error's `cause`. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * What its caller says of itself, beside `metadata` and in the place of what that has under the same keys; it wins over
+   * the channel's, so `{}` is for none. A function is asked for each attempt, after the interceptors and without them
+   * seeing it; the time that it takes is the call's, and what it throws ends the call UNAUTHENTICATED, as its `cause`.
+   */
+  readonly callCredentials?: CallCredentials | undefined;
   /** Sent with the request; copied when the call is made. */
   readonly metadata?: MetadataInit | undefined;
   /**
@@ -36,6 +44,11 @@ export interface CallOptions {
    * stream requests, which cannot be sent twice (TypeError).
    */
   readonly retry?: RetryPolicy | false | undefined;
+  /**
+   * Whether requests are compressed, where the binding has a compression that the server knows: `false` never, as where
+   * secrets and text of others stand side by side; `true` also below the threshold. Default: what reaches the threshold.
+   */
+  readonly compress?: boolean | undefined;
   /** Called when the call is sent, with the server that gets it; once more for each further attempt. */
   readonly onPeer?: ((peer: Peer) => void) | undefined;
   /** Called at most once, with the header block of the reply, before the first message; not for attempts that are tried again. */
@@ -66,9 +79,11 @@ export const callChecks: Checks = {
     const kinds = 'a Metadata, an object such as { key: "value" }, or pairs';
     throw new TypeError(`${name} must be ${kinds}, not ${kindOf(value)}`);
   },
+  callCredentials: areCredentials,
   waitForReady: isBoolean,
   detached: isBoolean,
   retry: checkRetry,
+  compress: isBoolean,
   onPeer: isFunction,
   onHeader: isFunction,
   onTrailer: isFunction,

@@ -4,21 +4,23 @@ import type { ChannelOptions } from "./channel-options.ts";
 import type { BindingLike } from "./binding.ts";
 import { channelClosed } from "./call-errors.ts";
 import { checkCallOptions, deadlineOf } from "./call-options.ts";
+import type { CallCredentials } from "./call-credentials.ts";
 import type { CallOptions } from "./call-options.ts";
 import { CallingEnd } from "./calling-end.ts";
 import { ClientCall } from "./caller.ts";
-import type { CallOwner, GivenCall, OwnedCall, Settle } from "./call-owner.ts";
+import type { CallOwner, GivenCall, Settle } from "./call-owner.ts";
 import type { CallStarter } from "./client.ts";
 import type { ClientMethod } from "./client-method.ts";
+import { CredentialedCalls } from "./credentialed-calls.ts";
 import type { ClientSession } from "./client-session.ts";
 import type { Contract } from "./contract.ts";
 import { EndCounters, bindingFor, guarded, sessionTimes } from "./end.ts";
 import type { BindingChoice } from "./end.ts";
-import type { IncomingOwner } from "./incoming-calls.ts";
+import type { IncomingOwner, LooseCall } from "./incoming-calls.ts";
 import type { OperationTable } from "./operation.ts";
+import { Metadata } from "./metadata.ts";
 import { toLimits } from "./limits.ts";
 import type { Limits } from "./limits.ts";
-import type { ServerCall } from "./request-context.ts";
 import { Retries } from "./retry.ts";
 import { RpcError } from "./rpc-error.ts";
 import { Status } from "./status.ts";
@@ -48,10 +50,12 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
   onRoom: (() => void) | undefined;
   readonly #waiting: WaitingCalls;
   readonly #retries: Retries<ClientCall>;
+  readonly #credentials: CallCredentials | undefined;
+  readonly #credentialed: CredentialedCalls<ClientCall>;
   #state: "unused" | "used" | "closing" = "unused";
   #cut = false;
   /** One-way callbacks whose session is over. */
-  readonly #loose = new Set<ServerCall>();
+  readonly #loose = new Set<LooseCall>();
   #changed: (() => void) | undefined;
 
   /** `onFirstCall` is to attach the pool. Throws TypeError for addresses and options that cannot be. */
@@ -106,6 +110,12 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     });
     this.pick = sessionPicker(options.balance ?? "round-robin", this.#ends);
     this.#waiting = new WaitingCalls(this);
+    const { callCredentials: own } = options;
+    this.#credentials = own === undefined || typeof own === "function" ? own : new Metadata(own);
+    this.#credentialed = new CredentialedCalls(
+      () => this.address,
+      (call) => this.#send(call),
+    );
     this.#retries = new Retries(this.wheel, options.retry, options.retryBudget, (call) => this.#dispatch(call));
   }
 
@@ -156,11 +166,12 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
   }
 
   withdrawn(call: ClientCall): void {
-    if (this.#waiting.withdraw(call)) this.#changed?.();
+    if (this.#waiting.withdraw(call) || this.#credentialed.forget(call)) this.#changed?.();
     else this.#retries.forget(call);
   }
 
-  missing(call: OwnedCall): string {
+  missing(call: ClientCall): string {
+    if (this.#credentialed.has(call)) return "its credentials were not there yet (the option callCredentials)";
     if (call.queuedMs === undefined) return "its next attempt had not begun yet";
     return `${this.connected ? "it was still waiting for its turn" : "there was still no connection"}: ${this.obstacle()}`;
   }
@@ -193,7 +204,10 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     if (this.connected) return;
     // What is known of an address begins with it.
     const why = reason.startsWith(`${this.address}: `) ? reason : `${this.address}: ${reason}`;
-    this.#waiting.failAll(({ method }) => new RpcError(code, `${method.path} at ${why}`));
+    this.#waiting.failAll(({ method, waitsForReady }) =>
+      // Whoever waits for the server to be ready waits for the key to be allowed, too.
+      waitsForReady && code === Status.UNAUTHENTICATED ? undefined : new RpcError(code, `${method.path} at ${why}`),
+    );
   }
 
   /** Takes no more calls. */
@@ -209,6 +223,7 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
     const errorOf = ({ method }: ClientCall): RpcError =>
       channelClosed(`${method.path} at ${this.address}`, graceful && !this.#cut);
     this.#waiting.failAll(errorOf);
+    this.#credentialed.failAll(errorOf);
     for (const end of this.#ends) end.cancelAll(errorOf);
     for (const call of [...this.#loose])
       call.failHere(new RpcError(Status.CANCELLED, `${call.path}: the channel that answers it was closed`));
@@ -236,13 +251,21 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
       call.unavailable("was not sent: its channel is closed; make a new one to go on");
       return;
     }
+    const credentials = call.options?.callCredentials ?? this.#credentials;
+    if (credentials === undefined) this.#send(call);
+    else this.#credentialed.start(call, credentials);
+  }
+
+  #send(call: ClientCall): void {
     const session = this.#waiting.count === 0 ? this.pick() : undefined;
     if (session) return session.begin(call);
     const code = this.#hopeless;
     if (code === undefined || call.waitsForReady) return this.#waiting.take(call);
     const error = new RpcError(code, `${call.method.path} at ${this.address} was not sent: ${this.obstacle()}`);
     // Not at once: whoever tries again and again would keep everything else from running.
-    inNextTurn(() => void (call.ended || call.failHere(error)));
+    inNextTurn(() => {
+      if (!call.ended) call.failHere(error);
+    });
   }
 
   /** The status of calls that cannot be sent since connecting is hopeless everywhere; undefined while it is not. */
@@ -258,7 +281,8 @@ export class CallPool implements CallOwner, CallStarter, WaitingRoom {
   async #drained(deadlineMs: number): Promise<void> {
     while (
       !this.#cut &&
-      (this.#waiting.count + this.#loose.size > 0 || this.#ends.some(({ openCalls }) => openCalls > 0))
+      (this.#waiting.count + this.#credentialed.size + this.#loose.size > 0 ||
+        this.#ends.some(({ openCalls }) => openCalls > 0))
     ) {
       const leftMs = deadlineMs - now();
       if (leftMs <= 0) return;

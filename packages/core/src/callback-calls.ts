@@ -6,6 +6,7 @@ import { createClient } from "./client.ts";
 import type { CallStarter } from "./client.ts";
 import type { ClientMethod } from "./client-method.ts";
 import type { Contract } from "./contract.ts";
+import { CredentialedCalls } from "./credentialed-calls.ts";
 import type { Limits } from "./limits.ts";
 import { OutgoingCalls } from "./outgoing-calls.ts";
 import { RpcError } from "./rpc-error.ts";
@@ -26,6 +27,10 @@ export class CallbackCalls implements CallOwner, CallStarter {
   readonly calls: OutgoingCalls;
   readonly #session: Session;
   readonly #onCall: () => void;
+  readonly #credentialed: CredentialedCalls<ClientCall> = new CredentialedCalls(
+    () => this.address,
+    (call) => this.#send(call),
+  );
   #lost: string | undefined;
 
   /** `onCall` is told of each call that begins. */
@@ -61,24 +66,31 @@ export class CallbackCalls implements CallOwner, CallStarter {
   start(method: ClientMethod, given: GivenCall, settle?: Settle): ClientCall {
     const call = new ClientCall(this, method, given, settle);
     if (!call.arm()) return call;
+    const credentials = given.options?.callCredentials;
+    if (credentials === undefined) this.#send(call);
+    else this.#credentialed.start(call, credentials);
+    return call;
+  }
+
+  #send(call: ClientCall): void {
+    const { path } = call.method;
     if (this.#lost !== undefined) call.unavailable(`was not sent: the caller is gone (${this.#lost})`);
     else if (!this.calls.hasRoom) {
       const { maxConcurrentCalls } = this.calls.peerLimits;
-      const text = `${method.path}: ${maxConcurrentCalls} calls to ${this.address} are open already, as many as it allows (its limit maxConcurrentCalls)`;
+      const text = `${path}: ${maxConcurrentCalls} calls to ${this.address} are open already, as many as it allows (its limit maxConcurrentCalls)`;
       call.failHere(new RpcError(Status.RESOURCE_EXHAUSTED, text));
     } else {
       this.calls.begin(call);
       this.#onCall();
     }
-    return call;
   }
 
   restart(): boolean {
     return false;
   }
 
-  withdrawn(): void {
-    // Nothing is kept of a call that has no session.
+  withdrawn(call: ClientCall): void {
+    this.#credentialed.forget(call);
   }
 
   /** Calls back are never tried again: their callee is where it is, or gone. */
@@ -90,7 +102,8 @@ export class CallbackCalls implements CallOwner, CallStarter {
     // There is no budget to give back to.
   }
 
-  missing(): string {
+  missing(call: ClientCall): string {
+    if (this.#credentialed.has(call)) return "its credentials were not there yet (the option callCredentials)";
     return `the caller was gone (${this.#lost ?? "its session is over"})`;
   }
 
@@ -98,5 +111,8 @@ export class CallbackCalls implements CallOwner, CallStarter {
   lost(reason: string): void {
     this.#lost = reason;
     this.calls.lose(this.calls.takeAll(), reason);
+    this.#credentialed.failAll(
+      ({ method }) => new RpcError(Status.UNAVAILABLE, `${method.path} was not sent: the caller is gone (${reason})`),
+    );
   }
 }

@@ -35,9 +35,9 @@ export class ClientCall extends CallHalf implements OwnedCall {
   queuedMs: number | undefined = undefined;
   attempts: Attempts | undefined = undefined;
   readonly #owner: CallOwner;
-  readonly #request: unknown;
+  readonly given: GivenCall;
   readonly options: CallOptions | undefined;
-  readonly #metadata: Metadata | undefined;
+  metadata: Metadata | undefined;
   readonly #settle: Settle | undefined;
   /** The call whose handler made this one; its end is the end of this one. */
   readonly #parent: ParentCall | undefined;
@@ -55,13 +55,14 @@ export class ClientCall extends CallHalf implements OwnedCall {
     this.#owner = owner;
     this.method = method;
     this.startedMs = given.startedMs;
-    this.#request = given.request;
+    this.given = given;
     this.options = given.options;
-    this.#metadata = given.metadata;
+    this.metadata = given.metadata;
     this.#settle = settle;
     this.#parent = given.options?.detached === true ? undefined : parentCall();
     this.deadlineMs = this.#parent ? Math.min(this.#parent.deadlineMs, given.deadlineMs) : given.deadlineMs;
     this.waitsForReady = given.options?.waitForReady === true;
+    this.wishCompressed(given.options?.compress);
     if (!settle) this.openInbound(owner.limits);
   }
 
@@ -101,7 +102,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
     if (this.options?.onPeer) this.#tell(this.options.onPeer, { address: session.link.remoteAddress });
     if (this.ended) return;
     const { method } = this;
-    const tooMuch = metadataProblem(this.#metadata, session.peerLimits);
+    const tooMuch = metadataProblem(this.metadata, session.peerLimits);
     if (tooMuch)
       return this.failHere(new RpcError(Status.RESOURCE_EXHAUSTED, `${this.#where()} was not sent: it has ${tooMuch}`));
     const known = session.numberOf(method.path);
@@ -111,8 +112,8 @@ export class ClientCall extends CallHalf implements OwnedCall {
       RecordType.CALL,
       method.flags,
       remainingMs(this.deadlineMs),
-      callMeta(method, this.#metadata, known, number),
-      method.clientStreams ? undefined : this.#request,
+      callMeta(method, this.metadata, known, number),
+      method.clientStreams ? undefined : this.given.request,
     );
     if (written < 0) return;
     this.batchNumber = batchNumber;
@@ -160,8 +161,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
 
   /** The server says that no handler saw the call. */
   refused(code: StatusCode, message: string): void {
-    if (this.ended) return;
-    if (code === Status.UNAVAILABLE && !this.#answered && this.#restart()) return;
+    if (this.ended || (code === Status.UNAVAILABLE && !this.#answered && this.#restart())) return;
     this.#endOrRetry(new RpcError(code, `${this.#where()} was refused: ${message}`));
   }
 
@@ -182,7 +182,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
   async #pumpRequests(): Promise<void> {
     const sink = (this.#requestSink = new RequestSink(this));
     try {
-      this.#requests ??= new ReplaySource(iterate(this.#request));
+      this.#requests ??= new ReplaySource(iterate(this.given.request));
       if ((await pump(this.#requests.reader(), sink)) && !sink.ended) this.record(RecordType.DATA, Flag.END, 0);
     } catch (thrown) {
       if (!sink.ended) this.failHere(sourceFailed(this.#where(), thrown));
@@ -273,7 +273,7 @@ export class ClientCall extends CallHalf implements OwnedCall {
   #end(error: RpcError | undefined, value: unknown, afterMessages = false): void {
     if (this.ended) return;
     this.finish();
-    if (this.method.clientStreams) closeRequests(this.#requests, this.#request);
+    if (this.method.clientStreams) closeRequests(this.#requests, this.given.request);
     if (!this.method.oneWay) this.joined?.outbox.forget(this.id, true);
     this.#owner.wheel.remove(this);
     if (this.options?.signal) unwatchSignal(this.options.signal, this);

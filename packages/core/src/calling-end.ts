@@ -6,10 +6,10 @@ import { callMethods } from "./contract.ts";
 import type { Contract } from "./contract.ts";
 import { endInfo } from "./end.ts";
 import type { IncomingOwner } from "./incoming-calls.ts";
-import { maxFrameBytes, sessionParts } from "./serving-end.ts";
+import { maxFrameBytes, sessionParts } from "./session-parts.ts";
 import type { RpcError } from "./rpc-error.ts";
 import { checkNeeds, needsOf } from "./service-check.ts";
-import type { SessionSettings } from "./session.ts";
+import type { EndSettings, SessionSettings } from "./session.ts";
 import { Status } from "./status.ts";
 import type { StatusCode } from "./status.ts";
 import type { Attachment, AttachmentListener, Link, LinkReceiver } from "./transport.ts";
@@ -47,7 +47,7 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
   constructor(
     address: string,
     stack: StackParts,
-    settings: Omit<SessionSettings, "codec" | "encoding" | "elements">,
+    settings: EndSettings,
     owner: CallingEndOwner,
     callbacks: IncomingOwner,
   ) {
@@ -162,8 +162,8 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
   over(session: ClientSession, reason: string, fatal: StatusCode | undefined): void {
     this.#sessions.delete(session);
     this.#drop(session, reason);
-    this.hopeless = fatal;
-    if (fatal !== undefined) this.#owner.hopeless();
+    this.hopeless = this.connected ? undefined : fatal;
+    if (this.hopeless !== undefined) this.#owner.hopeless();
     this.#owner.changed();
   }
 

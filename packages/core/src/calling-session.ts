@@ -87,9 +87,9 @@ export abstract class CallingSession extends Session {
   #welcome(batch: BatchReader): void {
     if (this.outbox.tag !== 0) throw new WireError("there was more than one WELCOME");
     if (batch.tag === 0) throw new WireError("WELCOME has no session tag");
-    const { limits, maxConcurrentCalls } = batch.meta(Welcome);
+    const welcome = batch.meta(Welcome);
     this.outbox.tag = batch.tag;
-    this.learnLimits(limits, maxConcurrentCalls);
+    this.learn(welcome);
     this.accepting = true;
     this.onWelcome();
   }

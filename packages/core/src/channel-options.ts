@@ -1,7 +1,9 @@
 import type { Balance } from "./balance.ts";
+import { areCredentials } from "./call-credentials.ts";
+import type { CallCredentials } from "./call-credentials.ts";
 import { areFunctions, isCount, isFunction, isOneOf, isTime } from "./check.ts";
 import type { Checks } from "./check.ts";
-import type { HandlerFailure } from "./dispatcher.ts";
+import type { HandlerFailure } from "./handler-failure.ts";
 import { endChecks } from "./end.ts";
 import type { EndOptions } from "./end.ts";
 import type { Interceptor } from "./interceptor.ts";
@@ -34,6 +36,8 @@ export interface ChannelOptions extends EndOptions {
   readonly retry?: RetryPolicy | false | undefined;
   /** Bounds the retries of all calls together. */
   readonly retryBudget?: RetryBudget | undefined;
+  /** Of all calls that have none of their own; see `CallOptions.callCredentials`. Copied unless it is a function. */
+  readonly callCredentials?: CallCredentials | undefined;
   /** Run around every call of every client, the first outermost. */
   readonly interceptors?: readonly Interceptor[] | undefined;
   /** Told of what handlers of callbacks throw and servers do not get to see. Default: `console.error`. */
@@ -50,6 +54,7 @@ export const channelChecks: Checks = {
   balance: isOneOf("round-robin", "least-in-flight", "first"),
   retry: checkRetry,
   retryBudget: checkBudget,
+  callCredentials: areCredentials,
   interceptors: areFunctions,
   onError: isFunction,
 };

@@ -8,7 +8,8 @@ import { createClient } from "./client.ts";
 import type { CallStarter } from "./client.ts";
 import { checkContract, checkHasCalls } from "./contract.ts";
 import type { Contract } from "./contract.ts";
-import { Dispatcher, logFailure } from "./dispatcher.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { logFailure } from "./handler-failure.ts";
 import type { HandlerClass, ServeOptions } from "./serve-options.ts";
 import { toService } from "./service-check.ts";
 import type { BindingChoice } from "./end.ts";
@@ -49,7 +50,7 @@ export class Channel extends Lifecycle {
     const addresses = typeof address === "string" ? [address] : [...new Set(address)];
     if (addresses.length === 0) throw new TypeError('a channel needs an address, for example "tcp://127.0.0.1:5555"');
     this.#interceptors = options.interceptors ?? [];
-    this.#dispatcher = new Dispatcher({}, options.onError ?? logFailure);
+    this.#dispatcher = new Dispatcher({}, options.onError ?? logFailure, (what) => this.#pool.counters.count(what));
     this.#pool = new CallPool(addresses, options, () => void this.opened().catch(() => undefined), this.#dispatcher);
   }
 

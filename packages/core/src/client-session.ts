@@ -41,6 +41,7 @@ export function helloBatch(settings: SessionSettings, info: string): Uint8Array 
     features: [],
     clientInfo: info,
     maxConcurrentCalls: settings.limits.maxConcurrentCalls,
+    compressions: [...(settings.compression?.names ?? [])],
   };
   return loneRecord(RecordType.HELLO, Hello, hello);
 }

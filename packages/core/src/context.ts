@@ -99,4 +99,11 @@ export interface OperationContext {
   sendHeader(): void;
   /** Sets the trailer block, which reaches the caller with the status. */
   setTrailer(trailer: MetadataInit): void;
+  /**
+   * Says whether the messages that are sent from now on in this call are to be compressed: `false` never, as where
+   * secrets and text of others stand side by side; `true` also below the threshold; `undefined`, as it is from the
+   * beginning, as the binding says. Without effect where binding or caller have no compression in common, and in
+   * handlers of worker threads.
+   */
+  setCompression(compress: boolean | undefined): void;
 }

@@ -1,17 +1,19 @@
 /**
- * Services as decorated classes: `@service(Greeter)` on the class, `@operation` and `@throttle` on its methods, then
- * `host.serve(GreeterService)`. The decorators work both as standard ones and with TypeScript's
+ * Services as decorated classes: `@service(Greeter)` on the class, `@operation` and `@throttle` on its methods,
+ * `@authorize` on either, then `host.serve(GreeterService)`. The decorators work both as standard ones and with TypeScript's
  * `experimentalDecorators`. A class inherits what is said of the class that it extends and of the methods that it does
  * not say anything else of. This module loads reflect-metadata, where the metadata is kept.
  */
 import "reflect-metadata";
+import { isRule } from "./authorization.ts";
+import type { AuthorizationRule } from "./authorization.ts";
 import { checkOptions, isOneOf, kindOf } from "./check.ts";
 import type { Checks } from "./check.ts";
 import { callMethods, checkContract } from "./contract.ts";
 import type { Contract } from "./contract.ts";
 import { throttleChecks } from "./lane.ts";
 import type { ThrottleOptions } from "./lane.ts";
-import { serviceDescription } from "./serve-options.ts";
+import { hasRule, serviceDescription } from "./serve-options.ts";
 import type { HandlerClass, MethodServeOptions, Serialize, ServeOptions, ServiceDescription } from "./serve-options.ts";
 
 /** What may be said of a method of a decorated class. */
@@ -28,6 +30,13 @@ export type OperationDecorator = (
   descriptor?: PropertyDescriptor,
 ) => void;
 
+/** A decorator of classes and of methods, in both of the forms that there are. */
+export type AuthorizeDecorator = (
+  target: object,
+  context?: string | symbol | ClassDecoratorContext | ClassMethodDecoratorContext,
+  descriptor?: PropertyDescriptor,
+) => void;
+
 const operationChecks: Checks = {
   name: (_, value) => {
     if (typeof value !== "string")
@@ -39,6 +48,7 @@ const operationChecks: Checks = {
 const serviceKey = "zerobind:service";
 const operationKey = "zerobind:operation";
 const throttleKey = "zerobind:throttle";
+const authorizeKey = "zerobind:authorize";
 
 /**
  * Says which contract the instances of a class implement, and how they are served (see `ServeOptions`; `host.serve` may
@@ -82,16 +92,50 @@ export function throttle(options: ThrottleOptions): OperationDecorator {
     Reflect.defineMetadata(throttleKey, options, functionOf(target, context, descriptor));
 }
 
+/**
+ * Says who may call a method, or, on a class, all of those that say nothing else; see `ServeOptions.authorize`. TypeError
+ * for what is no rule.
+ */
+export function authorize(rule: AuthorizationRule): AuthorizeDecorator {
+  isRule("the rule of @authorize", rule);
+  const value: AuthorizationRule = typeof rule === "object" ? [...rule] : rule;
+  return (target, context, descriptor) => {
+    const isClass = context === undefined || (typeof context === "object" && context.kind === "class");
+    const subject = isClass && typeof target === "function" ? target : functionOf(target, context, descriptor);
+    Reflect.defineMetadata(authorizeKey, { rule: value }, subject);
+    Object.defineProperty(subject, hasRule, { configurable: true, value: true });
+    if (isClass) return;
+    // A decorator above this one may put another function in the place of the method.
+    if (typeof context === "object") watchRule(context as ClassMethodDecoratorContext);
+    else if (context !== undefined) Reflect.defineMetadata(authorizeKey, { rule: value }, target, context);
+  };
+}
+
+/** Refuses instances whose class has lost the rule of a method: it cannot be seen before that by standard decorators. */
+function watchRule(context: ClassMethodDecoratorContext): void {
+  const { name } = context;
+  context.addInitializer(function (this: unknown) {
+    const type = (this as object).constructor as HandlerClass<object>;
+    if (inherited(type, String(name), authorizeKey)) return;
+    throw new TypeError(
+      `${type.name}.${String(name)}: @authorize is below a decorator that puts another function in its place, and nobody would be asked; make @authorize the topmost`,
+    );
+  });
+}
+
 /** Standard decorators get the function itself, the older ones the property that holds it. */
 function functionOf(
   target: object,
-  context: string | symbol | ClassMethodDecoratorContext | undefined,
+  context: string | symbol | ClassDecoratorContext | ClassMethodDecoratorContext | undefined,
   descriptor: PropertyDescriptor | undefined,
 ): object {
-  const isMethod = descriptor !== undefined || (typeof context === "object" && context.kind === "method");
+  const isOfInstances = typeof context === "object" && context.kind === "method" && !context.static && !context.private;
+  const isMethod = descriptor !== undefined || isOfInstances;
   const decorated: unknown = descriptor ? descriptor.value : target;
   if (isMethod && typeof decorated === "function") return decorated;
-  throw new TypeError("@operation and @throttle are for methods; what is for a whole class is said in @service");
+  throw new TypeError(
+    "@operation, @throttle and @authorize are for methods of instances, @authorize for classes too; what else is for a whole class is said in @service",
+  );
 }
 
 function describe(target: HandlerClass<object>): ServiceDescription {
@@ -101,16 +145,20 @@ function describe(target: HandlerClass<object>): ServiceDescription {
   };
   const members = new Map<string, string>();
   const holders = new Map<string, object>();
+  const ruled = new Set<string>();
   const methods: Record<string, MethodServeOptions> = { ...options.methods };
   for (const [member, holder] of membersOf(target.prototype as object)) {
     const settings = inherited(target, member, operationKey) as OperationSettings | undefined;
     const limits = inherited(target, member, throttleKey) as ThrottleOptions | undefined;
-    if (!settings && !limits) continue;
+    const access = inherited(target, member, authorizeKey) as { rule: AuthorizationRule } | undefined;
+    if (!settings && !limits && !access) continue;
     const localName = localNameOf(contract, settings?.name ?? member, `${target.name}.${member}`);
     const other = members.get(localName);
     if (other !== undefined && holders.get(localName) === holder)
       throw new TypeError(`${target.name}: ${other} and ${member} are both said to be ${localName}`);
-    // The class's own goes before those of the classes that it extends.
+    if (access && !ruled.has(localName)) methods[localName] = { ...methods[localName], authorize: access.rule };
+    if (access) ruled.add(localName);
+    // The class's own goes before those of the classes that it extends, whose rule it keeps if it says none.
     if (other !== undefined) continue;
     members.set(localName, member);
     holders.set(localName, holder);
@@ -121,7 +169,21 @@ function describe(target: HandlerClass<object>): ServiceDescription {
       ...(serialize && { serialize }),
     };
   }
-  return { contract, members, options: { ...options, methods } };
+  const rule = ruleOf(target);
+  return { contract, members, options: { ...options, ...(rule !== undefined && { authorize: rule }), methods } };
+}
+
+/** What the class says of all of its methods, or else the nearest one that it extends: by @authorize or in @service. */
+function ruleOf(target: HandlerClass<object>): AuthorizationRule | undefined {
+  for (const each of prototypes(target.prototype as object)) {
+    const owner = each.constructor;
+    const said = Reflect.getOwnMetadata(serviceKey, owner) as { options: ServeOptions } | undefined;
+    const access = Reflect.getOwnMetadata(authorizeKey, owner) as { rule: AuthorizationRule } | undefined;
+    if (access && said?.options.authorize !== undefined)
+      throw new TypeError(`${owner.name}: who may call it is said twice, by @authorize and in @service`);
+    if (access || said?.options.authorize !== undefined) return access?.rule ?? said?.options.authorize;
+  }
+  return undefined;
 }
 
 /** Names of all methods of a class and of those that it extends, each with the prototype that has it; its own first. */
@@ -138,7 +200,7 @@ function inherited(target: HandlerClass<object>, member: string, key: string): u
   for (const each of prototypes(target.prototype as object)) {
     const implementation: unknown = Object.getOwnPropertyDescriptor(each, member)?.value;
     if (typeof implementation !== "function") continue;
-    const found: unknown = Reflect.getOwnMetadata(key, implementation);
+    const found: unknown = Reflect.getOwnMetadata(key, implementation) ?? Reflect.getOwnMetadata(key, each, member);
     if (found) return found;
   }
   return undefined;

@@ -1,6 +1,10 @@
+import { AccessControl } from "./access-control.ts";
 import { Admission } from "./admission.ts";
+import type { AccessOptions } from "./authorization.ts";
 import type { MethodDescriptor } from "./contract.ts";
 import { callMethods, methodPath } from "./contract.ts";
+import { errorId, logFailure } from "./handler-failure.ts";
+import type { HandlerFailure } from "./handler-failure.ts";
 import { Scopes, direct, intercepted, streamRunner, unaryRunner } from "./handlers.ts";
 import type { Invoke } from "./handlers.ts";
 import { Hosting, isHosted } from "./hosted.ts";
@@ -14,13 +18,6 @@ import type { Service } from "./serve-options.ts";
 import { checkService, needsOf } from "./service-check.ts";
 import type { MethodNeed } from "./service-check.ts";
 import { Status } from "./status.ts";
-
-/** An error that a handler threw and that its caller did not get to see, with the id that the caller was told. */
-export interface HandlerFailure {
-  readonly path: string;
-  /** Named in the status that the caller got; undefined for a one-way call. */
-  readonly id: string | undefined;
-}
 
 /** The methods that an end serves, and how each of them is carried out. */
 export class Dispatcher implements OperationTable {
@@ -36,9 +33,16 @@ export class Dispatcher implements OperationTable {
   #cutClosing!: () => void;
   readonly #closingCut = new Promise<void>((resolve) => (this.#cutClosing = resolve));
   readonly #onError: (error: unknown, failure: HandlerFailure) => void;
+  readonly #access: AccessControl;
 
-  /** TypeError for limits that cannot be. */
-  constructor(limits: ThrottleOptions, onError: (error: unknown, failure: HandlerFailure) => void) {
+  constructor(
+    limits: ThrottleOptions,
+    onError: (error: unknown, failure: HandlerFailure) => void,
+    count: (what: string) => void,
+    access: AccessOptions = {},
+  ) {
+    const report = (error: unknown, failure: HandlerFailure): void => this.#report(error, failure);
+    this.#access = new AccessControl(access, { report, count, newId: errorId });
     this.#throttle = new Throttle("the server", limits);
     this.#lane = this.#admission.lane([this.#throttle]);
     this.#onError = onError;
@@ -67,14 +71,16 @@ export class Dispatcher implements OperationTable {
     const throttles = options.throttle ? [new Throttle("its service", options.throttle)] : [];
     const lane = throttles.length > 0 ? this.#admission.lane([this.#throttle, ...throttles]) : this.#lane;
     for (const method of callMethods(contract)) {
-      if (missing.includes(method)) continue;
-      const operation = this.#operation(service, method, { interceptors, scopes, lane });
-      this.#operations.set(operation.path, operation);
+      const isThere = !missing.includes(method);
+      const operation = isThere ? this.#operation(service, method, { interceptors, scopes, lane }) : undefined;
+      if (operation) this.#operations.set(operation.path, operation);
+      this.#access.add(method, options.methods?.[method.localName]?.authorize ?? options.authorize, operation);
     }
   }
 
   /** Makes what is to be there from the beginning; rejects with what that throws. */
   async open(): Promise<void> {
+    this.#access.seal();
     if (this.#held.length === 0) return;
     const cut = new Promise<never>((_, reject) => (this.#cutOpening = reject));
     for (const held of this.#held) await Promise.race([held.open(), cut]);
@@ -97,7 +103,7 @@ export class Dispatcher implements OperationTable {
   }
 
   resolve(path: string): Operation | undefined {
-    return this.#operations.get(path);
+    return this.#operations.get(path) ?? this.#access.unknown(path);
   }
 
   admit(operation: Operation): RpcError | undefined {
@@ -160,6 +166,7 @@ export class Dispatcher implements OperationTable {
       lane: throttle
         ? this.#admission.lane([...shared.lane.throttles, new Throttle("the method", throttle)])
         : shared.lane,
+      guard: undefined,
       onUnsendable: (error) => this.#report(error, { path, id: undefined }),
       run: this.#runner(intercepted(shared.interceptors, invoke), clientStreams, serverStreams),
     };
@@ -193,17 +200,4 @@ export class Dispatcher implements OperationTable {
       logFailure(thrown, { path: "", id: undefined });
     }
   }
-}
-
-/** Where failures go that nobody else takes. */
-export function logFailure(error: unknown, { path, id }: HandlerFailure): void {
-  const what = path === "" ? "an internal error" : `the handler of ${path} failed`;
-  // eslint-disable-next-line no-console -- what callers do not get to see must be seen somewhere
-  console.error(`zerobind: ${what}${id === undefined ? "" : ` (error id ${id})`}:`, error);
-}
-
-/** Names a failure to whoever may not see it. */
-export function errorId(): string {
-  const bytes = globalThis.crypto.getRandomValues(new Uint8Array(6));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

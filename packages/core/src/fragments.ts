@@ -10,8 +10,9 @@ export function* fragments(head: Uint8Array, flags: number, body: Uint8Array, si
     const isOwnRecord = opensCall ? offset === 0 : isLast;
     const piece = isOwnRecord ? head.slice() : dataHead(head);
     const ending = isLast ? flags & Flag.END : Flag.MORE;
-    const kept = isOwnRecord ? flags & ~Flag.END : 0;
-    piece[5] = kept | ending | Flag.MESSAGE | Flag.ATTACHED;
+    const kept = isOwnRecord ? flags & ~(Flag.END | Flag.COMPRESSED) : 0;
+    const compressed = offset === 0 ? flags & Flag.COMPRESSED : 0;
+    piece[5] = kept | compressed | ending | Flag.MESSAGE | Flag.ATTACHED;
     const place = offset === 0 ? "first" : isLast ? "last" : "middle";
     yield { head: piece, attachment: body.subarray(offset, offset + size), place, starved: false };
   }

@@ -1,6 +1,9 @@
+import { accessChecks } from "./authorization.ts";
+import type { Authenticate, Authorize, AuthorizationDecision } from "./authorization.ts";
 import type { BindingLike } from "./binding.ts";
-import { Dispatcher, logFailure } from "./dispatcher.ts";
-import type { HandlerFailure } from "./dispatcher.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { logFailure } from "./handler-failure.ts";
+import type { HandlerFailure } from "./handler-failure.ts";
 import type { Contract } from "./contract.ts";
 import { areFunctions, checkOptions, isCount, isCountFrom, isFunction } from "./check.ts";
 import type { Checks } from "./check.ts";
@@ -37,7 +40,29 @@ export interface ServiceHostOptions extends EndOptions {
   readonly maxSessions?: number | undefined;
   /** Calls with streams that one session may have open at once; more are answered RESOURCE_EXHAUSTED. Default 1,000. */
   readonly maxStreamsPerSession?: number | undefined;
-  /** Told of what handlers throw and callers do not get to see. Default: `console.error`. */
+  /**
+   * Finds out who makes a call, for each call, by its metadata (a token) or whatever else there is; see `callCredentials`
+   * of the client. What it gives is the principal of the call, in the place of the one that the connection has proved;
+   * undefined leaves that one. An RpcError that it throws is the answer; anything else that it throws goes to `onError`,
+   * and the caller gets UNAUTHENTICATED. A promise is waited for within the call's deadline, for as long as the request
+   * is kept undecoded. No metadata and no name of a connection makes a principal without it.
+   */
+  readonly authenticate?: Authenticate | undefined;
+  /**
+   * Asked about each call, after the rules of its method and its service have allowed it. A method without a rule it
+   * decides about alone. Only `true` allows; what it throws refuses: an RpcError is the answer, anything else goes to
+   * `onError`, and the caller gets PERMISSION_DENIED. See `ServeOptions.authorize` for when there are rules at all.
+   */
+  readonly authorize?: Authorize | undefined;
+  /**
+   * Told of each decision about a call, allowed ones too, before the call begins or is refused; only where there are
+   * rules or `authenticate`. What it throws goes to `onError` and does no harm to the call.
+   */
+  readonly onAuthorization?: ((decision: AuthorizationDecision) => void) | undefined;
+  /**
+   * Told of what handlers, `authenticate` and the like throw and callers do not get to see, and of one-way calls that were
+   * dropped. Default: `console.error`.
+   */
   readonly onError?: ((error: unknown, failure: HandlerFailure) => void) | undefined;
 }
 
@@ -48,6 +73,7 @@ const hostChecks: Checks = {
   maxQueuedCalls: isCount,
   maxSessions: isCountFrom(1),
   maxStreamsPerSession: isCount,
+  ...accessChecks,
   onError: isFunction,
 };
 
@@ -84,7 +110,12 @@ export class ServiceHost extends Lifecycle {
     this.#limits = toLimits(options.limits);
     this.#sessions = new SessionCount(maxSessions);
     this.#maxStreamsPerSession = maxStreamsPerSession;
-    this.#dispatcher = new Dispatcher({ maxConcurrentCalls, maxQueuedCalls }, options.onError ?? logFailure);
+    this.#dispatcher = new Dispatcher(
+      { maxConcurrentCalls, maxQueuedCalls },
+      options.onError ?? logFailure,
+      this.#counters.count,
+      options,
+    );
   }
 
   /** The real address of the first endpoint, with the port that a wildcard stood for; empty while it is not open. */

@@ -1,13 +1,13 @@
+import { CallHeads } from "./call-heads.ts";
 import { CallTable } from "./call-table.ts";
-import { CallHeader } from "./gen/zerobind/v1/wire.pb.ts";
 import { counted } from "./lane.ts";
-import { metadataFromEntries } from "./metadata.ts";
 import type { Metadata } from "./metadata.ts";
-import type { Operation, OperationTable } from "./operation.ts";
+import type { Guard, Verdict } from "./method-guard.ts";
+import type { CallHead, Operation, OperationTable } from "./operation.ts";
 import { Flag, RecordType, WireError } from "./records.ts";
 import type { BatchReader } from "./records.ts";
-import { quoted, tooManyOpen, tooMuchMetadata, unimplemented } from "./refusals.ts";
-import { statusMeta } from "./reply-blocks.ts";
+import { tooManyOpen } from "./refusals.ts";
+import { ReplyBlocks, statusMeta } from "./reply-blocks.ts";
 import { ServerCall } from "./request-context.ts";
 import type { CalleeOwner } from "./request-context.ts";
 import { RpcError } from "./rpc-error.ts";
@@ -15,11 +15,16 @@ import type { SessionScope } from "./session-context.ts";
 import type { Session } from "./session.ts";
 import { Status } from "./status.ts";
 import type { StatusCode } from "./status.ts";
+import { isPromiseLike } from "./stream.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
+import { UndecidedCall } from "./undecided-call.ts";
+import type { UndecidedOwner } from "./undecided-call.ts";
 
-/** Longest name of a method, and highest number that a peer may give to one. */
-const maxPathLength = 1024;
-const maxMethodNumber = 4096;
+/** A call that belongs to no session, or no longer. */
+export interface LooseCall {
+  readonly path: string;
+  failHere(error: RpcError): void;
+}
 
 /** The end that calls come in at. */
 export interface IncomingOwner {
@@ -31,13 +36,13 @@ export interface IncomingOwner {
   readonly maxStreamsPerSession: number;
   readonly count: (what: string) => void;
   /** A call is over. */
-  callOver(call: ServerCall): void;
+  callOver(call: LooseCall): void;
   /** The caller of a one-way call is gone, and the call goes on. */
-  outlives(call: ServerCall): void;
+  outlives(call: LooseCall): void;
 }
 
 /** The calls that one end of a session answers. Those of a client have odd ids, those of a server even ones. */
-export class IncomingCalls implements CalleeOwner {
+export class IncomingCalls implements CalleeOwner, UndecidedOwner {
   readonly wheel: TimerWheel;
   /** Of the newest call that was let in. */
   lastCallId = 0;
@@ -45,9 +50,8 @@ export class IncomingCalls implements CalleeOwner {
   readonly #scope: SessionScope;
   readonly #owner: IncomingOwner;
   readonly #parity: number;
-  readonly #calls = new CallTable<ServerCall>();
-  /** By the caller's number: the method, or the name under which there is none. */
-  readonly #methods: (Operation | string | undefined)[] = [];
+  readonly #calls = new CallTable<ServerCall | UndecidedCall>();
+  readonly #heads: CallHeads;
   /** Calls that were answered, and whose answer waits for the peer to read others. */
   readonly #leaving = new Set<number>();
   #streams = 0;
@@ -55,12 +59,15 @@ export class IncomingCalls implements CalleeOwner {
   /** One-way calls that are done and of which the caller has not heard. */
   #done = 0;
   #oneWay = 0;
+  /** Bytes of calls that have not been let in yet. */
+  #keptBytes = 0;
 
   constructor(session: Session, scope: SessionScope, parity: "odd" | "even", owner: IncomingOwner) {
     this.#session = session;
     this.#scope = scope;
     this.#parity = parity === "odd" ? 1 : 0;
     this.#owner = owner;
+    this.#heads = new CallHeads(owner.table, session.limits.maxMetadataBytes);
     this.wheel = owner.wheel;
   }
 
@@ -75,21 +82,13 @@ export class IncomingCalls implements CalleeOwner {
       throw new WireError(`the calls of this peer have ${this.#parity === 1 ? "odd" : "even"} ids`);
     if (this.#calls.get(id) !== undefined || (this.#leaving.size > 0 && this.#leaving.has(id)))
       throw new WireError("the id of an open call was used again");
-    const { operation, metadata } = this.#head(batch);
+    const { operation, metadata } = this.#heads.read(batch);
     if (operation instanceof RpcError) return this.#reject(batch, operation);
     if (this.#owner.draining) return this.#refuse(batch, operation);
+    if (operation.guard) return this.#ask(operation.guard, batch, this.#headOf(batch, operation, metadata));
     const refusal = operation.refusal?.(batch.flags) ?? this.#refusal(operation) ?? this.#owner.table.admit(operation);
     if (refusal) return this.#reject(batch, refusal, operation);
-    this.lastCallId = id;
-    const { peer } = this.#scope;
-    const deadlineMs = batch.aux === 0 ? Infinity : this.#session.heardMs + batch.aux;
-    const oneWay = (batch.flags & Flag.ONEWAY) !== 0;
-    const head = { operation, session: this.#scope, peer, metadata, deadlineMs, oneWay };
-    const call = new ServerCall(this, this.#session, id, head);
-    this.#calls.add(id, call);
-    if (operation.serverStreams || operation.clientStreams) this.#streams += 1;
-    if (oneWay) this.#oneWay += 1;
-    call.open(batch);
+    this.#begin(batch, this.#headOf(batch, operation, metadata));
   }
 
   /** Any other record of the peer about one of these calls. */
@@ -107,14 +106,40 @@ export class IncomingCalls implements CalleeOwner {
     if (!this.#calls.delete(call.id)) return;
     const { outbox } = this.#session;
     if (outbox.isHolding && !this.#gone && outbox.backlog.has(call.id)) this.#leaving.add(call.id);
-    const { operation } = call;
-    if (operation.serverStreams || operation.clientStreams) this.#streams -= 1;
-    if (call.oneWay) {
-      this.#oneWay -= 1;
-      if (!this.#gone) this.#oneWayDone();
-    }
+    this.#uncount(call);
     this.#owner.table.released(call);
     this.#owner.callOver(call);
+  }
+
+  decided(call: UndecidedCall, verdict: Verdict): void {
+    const refusal = verdict instanceof RpcError ? verdict : this.#notAdmitted(call);
+    if (refusal) return this.undecided(call, refusal);
+    this.#keptBytes -= call.keptBytes;
+    this.#calls.delete(call.id);
+    const begun = new ServerCall(this, this.#session, call.id, { ...call.head, peer: call.peer });
+    this.#calls.add(call.id, begun);
+    if (this.#gone) this.#owner.outlives(begun);
+    this.#owner.callOver(call);
+    this.#session.handle(() => call.replay(begun, (record) => this.receive(record)));
+  }
+
+  undecided(call: UndecidedCall, error: RpcError | undefined): void {
+    if (!this.#calls.delete(call.id)) return;
+    this.#keptBytes -= call.keptBytes;
+    this.#uncount(call);
+    if (error) this.#turnAway(call, error);
+    this.#owner.callOver(call);
+  }
+
+  expired(call: UndecidedCall): void {
+    // Its caller has a deadline of its own and knows more about it.
+    call.abort(new RpcError(Status.DEADLINE_EXCEEDED, `the deadline of ${call.path} passed before it was let in`));
+  }
+
+  keeps(bytes: number): boolean {
+    if (this.#keptBytes > 0 && this.#keptBytes + bytes > this.#session.limits.maxHeldBytes) return false;
+    this.#keptBytes += bytes;
+    return true;
   }
 
   enter(call: ServerCall): void {
@@ -141,11 +166,74 @@ export class IncomingCalls implements CalleeOwner {
   abortAll(reason: string): void {
     this.#gone = true;
     for (const call of this.#calls.all()) {
-      const { clientStreams, serverStreams } = call.operation;
-      const needsNobody = call.oneWay && !clientStreams && !serverStreams && call.stage !== "arriving";
-      if (needsNobody) this.#owner.outlives(call);
+      if (call.needsNobody) this.#owner.outlives(call);
       else call.abort(new RpcError(Status.CANCELLED, `the caller is gone: ${reason}`));
     }
+  }
+
+  #headOf(batch: BatchReader, operation: Operation, metadata: Metadata | undefined): CallHead {
+    const { peer } = this.#scope;
+    const deadlineMs = batch.aux === 0 ? Infinity : this.#session.heardMs + batch.aux;
+    const oneWay = (batch.flags & Flag.ONEWAY) !== 0;
+    return { operation, session: this.#scope, peer, metadata, deadlineMs, oneWay };
+  }
+
+  #begin(batch: BatchReader, head: CallHead): void {
+    const call = new ServerCall(this, this.#session, batch.callId, head);
+    this.#add(call);
+    call.open(batch);
+  }
+
+  /** Begins the call if it may, now or when that is known. */
+  #ask(guard: Guard, batch: BatchReader, head: CallHead): void {
+    const { operation } = head;
+    const full = this.#refusal(operation);
+    if (full) return this.#reject(batch, full, operation);
+    const call = new UndecidedCall(this, this.#session, batch.callId, batch.flags, head);
+    const verdict = guard.decide(call);
+    // Whoever was asked may have closed the host meanwhile.
+    if (this.#gone) return call.abort(new RpcError(Status.CANCELLED, "the caller is gone"));
+    if (isPromiseLike(verdict)) {
+      this.#add(call);
+      call.receive(batch);
+      return call.wait(verdict);
+    }
+    if (this.#owner.draining) return this.#refuse(batch, operation);
+    const refusal = verdict instanceof RpcError ? verdict : this.#notAdmitted(call);
+    if (!refusal) return this.#begin(batch, call.peer === head.peer ? head : { ...head, peer: call.peer });
+    this.#turnAway(call, refusal);
+    if (head.oneWay) this.#oneWayDone();
+  }
+
+  #notAdmitted({ flags, head: { operation } }: UndecidedCall): RpcError | undefined {
+    const refusal = operation.refusal?.(flags) ?? this.#owner.table.admit(operation);
+    if (!refusal) return undefined;
+    this.#owner.count("refused call");
+    return new RpcError(refusal.code, `${operation.path}: ${refusal.message}`);
+  }
+
+  /** Answers a call that was not let in. */
+  #turnAway({ id, path, head }: UndecidedCall, error: RpcError): void {
+    if (head.oneWay) return head.operation.guard?.dropped(path, error);
+    if (this.#gone) return;
+    const blocks = new ReplyBlocks(path, this.#session.peerLimits.maxMetadataBytes);
+    const [metaType, meta] = blocks.endMeta(error) ?? [];
+    this.#session.outbox.write({ ...control(RecordType.END, Flag.END, id, error.code), metaType, meta });
+  }
+
+  #add(call: ServerCall | UndecidedCall): void {
+    this.lastCallId = call.id;
+    this.#calls.add(call.id, call);
+    const { clientStreams, serverStreams } = call.operation;
+    if (clientStreams || serverStreams) this.#streams += 1;
+    if (call.oneWay) this.#oneWay += 1;
+  }
+
+  #uncount({ operation, oneWay }: ServerCall | UndecidedCall): void {
+    if (operation.serverStreams || operation.clientStreams) this.#streams -= 1;
+    if (!oneWay) return;
+    this.#oneWay -= 1;
+    if (!this.#gone) this.#oneWayDone();
   }
 
   #refusal({ clientStreams, serverStreams }: Operation): RpcError | undefined {
@@ -155,43 +243,6 @@ export class IncomingCalls implements CalleeOwner {
     if (!clientStreams && !serverStreams) return undefined;
     if (this.#streams < this.#owner.maxStreamsPerSession) return undefined;
     return tooManyOpen(counted(this.#streams, "stream"), "option maxStreamsPerSession");
-  }
-
-  /** Method and metadata of a CALL; most are two bytes of meta that name a known method. */
-  #head(batch: BatchReader): { operation: Operation | RpcError; metadata?: Metadata } {
-    if (batch.metaLength === 2 && batch.metaByte(0) === 8 && batch.metaByte(1) < 0x80) {
-      return { operation: this.#byNumber(batch.metaByte(1)) };
-    }
-    // An entry has a few bytes around its key and value; anything far beyond the limit is not even decoded.
-    const limit = this.#session.limits.maxMetadataBytes;
-    if (batch.metaLength > 8 * limit + 2 * maxPathLength)
-      return { operation: tooMuchMetadata(batch.metaLength, limit) };
-    const header = batch.meta(CallHeader);
-    const operation =
-      header.path === "" ? this.#byNumber(header.methodNumber) : this.#byPath(header.path, header.methodNumber);
-    if (header.metadata.length === 0) return { operation };
-    let metadata: Metadata;
-    try {
-      metadata = metadataFromEntries(header.metadata);
-    } catch (cause) {
-      throw new WireError(`the metadata of a call is not valid: ${(cause as Error).message}`, { cause });
-    }
-    return metadata.byteLength > limit
-      ? { operation: tooMuchMetadata(metadata.byteLength, limit) }
-      : { operation, metadata };
-  }
-
-  #byNumber(number: number): Operation | RpcError {
-    const found = this.#methods[number];
-    if (found === undefined) throw new WireError(`method number ${number} was not introduced`);
-    return typeof found === "string" ? unimplemented(found) : found;
-  }
-
-  #byPath(path: string, number: number): Operation | RpcError {
-    const operation = path.length > maxPathLength ? undefined : this.#owner.table.resolve(path);
-    if (number > maxMethodNumber) throw new WireError(`method number ${number} is above ${maxMethodNumber}`);
-    if (number > 0) this.#methods[number] = operation ?? quoted(path).slice(1, -1);
-    return operation ?? unimplemented(path);
   }
 
   /** Answers a call that does not come to be. */

@@ -7,7 +7,16 @@ export type { RetryBudget, RetryPolicy } from "./retry.ts";
 export { ServiceHost } from "./host.ts";
 export type { Endpoint, ServiceHostOptions } from "./host.ts";
 export { partial } from "./service-check.ts";
-export type { HandlerFailure } from "./dispatcher.ts";
+export type { HandlerFailure } from "./handler-failure.ts";
+export type {
+  Authenticate,
+  AuthenticationAttempt,
+  Authorize,
+  AuthorizationCall,
+  AuthorizationDecision,
+  AuthorizationRule,
+} from "./authorization.ts";
+export type { PrincipalInit } from "./principal.ts";
 export type { ThrottleOptions } from "./lane.ts";
 export type { HandlerClass, Instancing, MethodServeOptions, Serialize, ServeOptions } from "./serve-options.ts";
 export { RpcError, errorDetail, fault } from "./rpc-error.ts";
@@ -21,6 +30,8 @@ export type { FullReply } from "./full.ts";
 export { currentContext, detached } from "./ambient.ts";
 export { ContextItems, ContextKey } from "./context.ts";
 export type { OperationContext, Peer, Principal, SessionContext } from "./context.ts";
+export { bearerToken } from "./call-credentials.ts";
+export type { CallCredentials, CredentialsCall, TokenSource } from "./call-credentials.ts";
 export type { CallOptions } from "./call-options.ts";
 export { PushStream } from "./push-stream.ts";
 export type { RequestStream, ResponseStream, StreamReader } from "./stream.ts";
@@ -87,13 +98,14 @@ export type { QueueDeviceAddresses, QueueDeviceStatus } from "./device/queue-dev
 export type { DeviceEndpoint, DeviceEndpoints, QueueDeviceOptions } from "./device/device-options.ts";
 export type { WorkerChange } from "./device/call-switch.ts";
 
-// For extension authors: transports, encoders and message elements. Not under semantic versioning yet.
+// For extension authors: transports, encoders, message elements and compressions. Not under semantic versioning yet.
 export { Message } from "./message.ts";
 export type { MessageParts } from "./message.ts";
 export { Lifecycle } from "./lifecycle.ts";
 export { hosting } from "./hosted.ts";
 export type { HostedHandler } from "./hosted.ts";
 export { protobuf } from "./binding.ts";
+export type { CompressionElement } from "./compression.ts";
 export type {
   BindingLike,
   BindingStack,
@@ -125,7 +137,7 @@ export type { LinkAuth } from "./link-auth.ts";
 export { authBatch, readAuth, sessionTag, unauthenticatedBatch, unknownSessionBatch } from "./link-auth.ts";
 export { nativeMark } from "./records.ts";
 export { checkContract } from "./contract.ts";
-export { logFailure } from "./dispatcher.ts";
+export { logFailure } from "./handler-failure.ts";
 export {
   checkOptions,
   isBoolean,

@@ -88,10 +88,10 @@ export class Lane<Call extends WaitingCall> {
   }
 
   /** The next call of the session whose turn it is and whose peer reads what it gets; that session is the last one then. */
-  shift(): Call | undefined {
+  shift(mayRun: (call: Call) => boolean = () => true): Call | undefined {
     for (const [key, line] of this.#lines) {
       for (const call of line) {
-        if (call.isHeldBack) break;
+        if (call.isHeldBack || !mayRun(call)) break;
         this.#lines.delete(key);
         line.delete(call);
         if (line.size > 0) this.#lines.set(key, line);

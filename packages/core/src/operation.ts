@@ -1,6 +1,7 @@
 import type { OperationContext, Peer, SessionContext } from "./context.ts";
 import type { MethodDescriptor } from "./contract.ts";
 import type { Lane, WaitingCall } from "./lane.ts";
+import type { Guard } from "./method-guard.ts";
 import type { Metadata } from "./metadata.ts";
 import type { RpcError } from "./rpc-error.ts";
 import type { Inbound } from "./stream.ts";
@@ -14,8 +15,12 @@ export interface IncomingCall extends OperationContext, WaitingCall {
   stage: "arriving" | "waiting" | "running" | "over";
   /** Its caller wants no answer, and gets none, whatever the contract says here. */
   readonly oneWay: boolean;
-  /** The request message; undefined where requests stream. */
+  /** The request message, to be read after `prepare`; undefined where requests stream. */
   readonly request: unknown;
+  /** What the request takes once it is prepared, if it came compressed; 0 if not. */
+  readonly inflatedBytes: number;
+  /** Undoes the compression of the request. False: there is none in it, and the call has ended. */
+  prepare(): boolean;
   /** The requests, where they stream. */
   readonly requests: Inbound<unknown>;
   readonly ended: boolean;
@@ -54,6 +59,8 @@ export interface Operation {
   readonly callback: string | undefined;
   /** Where its calls wait; undefined where nothing limits them. */
   readonly lane: Lane<IncomingCall> | undefined;
+  /** Asked before anything of a request is decoded; undefined where everybody is let in. Set when its end opens. */
+  guard: Guard | undefined;
   /** Why a call with these flags of its CALL cannot be taken, where that depends on them. */
   refusal?(flags: number): RpcError | undefined;
   /** Told of replies that could not be sent. */

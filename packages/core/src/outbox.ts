@@ -1,4 +1,4 @@
-import { Backlog } from "./backlog.ts";
+import { Backlog, overfill, slackBytes } from "./backlog.ts";
 import type { HeldRecord } from "./backlog.ts";
 import { BatchWriter } from "./batch-writer.ts";
 import { fragments } from "./fragments.ts";
@@ -8,11 +8,6 @@ import { defaultLimits } from "./limits.ts";
 import { Flag, RecordType, attachBytes, longMeta, recordHeaderBytes } from "./records.ts";
 import { SendWindow } from "./send-window.ts";
 import { atEndOfTurn, inNextTurn } from "./turn.ts";
-
-/** Replies of calls that had begun when the backlog was full may fill it so many times more. */
-const overfill = 8;
-/** What may go beyond a limit, since it has to be said: records without a body, statuses. */
-const slackBytes = 4 * 1024 * 1024;
 
 /**
  * Everything that one end says to one peer: records are written into one batch, which leaves when the turn of the
@@ -47,8 +42,9 @@ export class Outbox {
   #scheduled = false;
   #closed = false;
   #encoding = false;
-  /** Of the record that was encoded last. */
+  /** Of the record that was encoded last; its flags as they travel. */
   #metaLength = 0;
+  #flags = 0;
   /** Of the record that is being written; not kept until the next one, which may never come. */
   #attachment: Uint8Array | undefined;
   #asides: Aside[] = [];
@@ -76,7 +72,7 @@ export class Outbox {
   }
 
   /**
-   * Writes a record and returns the size of its body. What the encoder throws comes out, with nothing written;
+   * Writes a record and returns the size of its body, before it was compressed. What the encoder throws comes out, with nothing written;
    * a body over `maxMessageBytes` throws TooLargeError, a reply that would have to wait where far too much waits already FullError.
    */
   write(record: OutgoingRecord): number {
@@ -149,9 +145,10 @@ export class Outbox {
       if (metaType !== undefined) metaType.encode(record.meta, writer);
       const metaLength = writer.position - start - recordHeaderBytes;
       writer.beginBody();
-      if (bodyType !== undefined) this.#bodies.write(bodyType, record.body, writer);
+      const plainBytes = bodyType === undefined ? 0 : this.#bodies.write(bodyType, record.body, writer, record.flags);
       const { bodyLength } = writer;
-      if (bodyLength > this.maxMessageBytes) throw new TooLargeError(bodyLength);
+      const countedBytes = plainBytes > 0 ? plainBytes : bodyLength;
+      if (countedBytes > this.maxMessageBytes) throw new TooLargeError(countedBytes);
       // Replies that need not wait may leave even when much waits.
       const isReply = bodyLength > 0 && record.type === RecordType.END;
       if (
@@ -163,7 +160,8 @@ export class Outbox {
       const isAttached = bodyLength > attachBytes || (metaLength >= longMeta && bodyLength > 0);
       this.#attachment = writer.endBody(isAttached);
       this.#metaLength = metaLength;
-      return bodyLength;
+      this.#flags = (record.flags & 0xff) | (plainBytes > 0 ? Flag.COMPRESSED : 0);
+      return countedBytes;
     } catch (error) {
       writer.truncate(start);
       if (!isAside) {
@@ -181,7 +179,8 @@ export class Outbox {
       const start = writer.skip(recordHeaderBytes);
       const bodyLength = this.#encode(writer, start, record, true);
       const metaLength = this.#metaLength;
-      this.#asides.push({ record, bytes: writer.cut(start), metaLength, attachment: this.#attachment });
+      const flags = this.#flags;
+      this.#asides.push({ record, flags, bytes: writer.cut(start), metaLength, attachment: this.#attachment });
       return bodyLength;
     } finally {
       writer.release();
@@ -189,11 +188,12 @@ export class Outbox {
   }
 
   #placeAsides(): void {
-    for (const { record, bytes, metaLength, attachment } of this.#asides.splice(0)) {
+    for (const { record, flags, bytes, metaLength, attachment } of this.#asides.splice(0)) {
       const writer = (this.#writer ??= BatchWriter.take());
       const start = writer.position;
       writer.raw(bytes);
       this.#attachment = attachment;
+      this.#flags = flags;
       this.#place(writer, record, start, metaLength);
     }
   }
@@ -211,20 +211,21 @@ export class Outbox {
     const mayLeave = this.#mayLeave(record);
     if (!mayLeave || body !== undefined || metaLength >= longMeta)
       return this.#placeLarge(writer, record, start, metaLength, body, mayLeave);
-    writer.recordHeader(start, record.type, record.flags, metaLength, record.callId, record.aux);
+    writer.recordHeader(start, record.type, this.#flags, metaLength, record.callId, record.aux);
     this.#wrote(writer);
   }
 
   /** Sends or holds a record, with its body as attachments of at most one fragment each. */
   #placeLarge(
     writer: BatchWriter,
-    { type, flags, callId, aux }: OutgoingRecord,
+    { type, callId, aux }: OutgoingRecord,
     start: number,
     metaLength: number,
     body: Uint8Array | undefined,
     mayLeave: boolean,
   ): void {
-    const backlog = this.backlog;
+    const { backlog } = this;
+    const flags = this.#flags;
     const isCut = body !== undefined && body.byteLength > this.maxFragmentBytes;
     const recordFlags = isCut ? 0 : body ? flags | Flag.ATTACHED : flags;
     writer.recordHeader(start, type, recordFlags, metaLength >= longMeta ? longMeta : metaLength, callId, aux);

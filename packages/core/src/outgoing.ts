@@ -2,14 +2,19 @@ import type { AnyMessageType } from "./contract.ts";
 import type { BatchWriter } from "./batch-writer.ts";
 import { RecordType } from "./records.ts";
 
-/** How bodies become bytes: the binding's encoder and message elements. */
+/** How bodies become bytes: the binding's encoder, message elements and compressions. */
 export interface BodyWriter {
-  write(type: AnyMessageType, value: unknown, writer: BatchWriter): void;
+  /**
+   * Writes a body; `flags` are those of its record, with what is wished of compression. Returns how many bytes it had
+   * before it was compressed, 0 if it was not.
+   */
+  write(type: AnyMessageType, value: unknown, writer: BatchWriter, flags: number): number;
 }
 
 /** One record to write. `meta` and `body` are encoded at once, in place; nothing of them is kept. */
 export interface OutgoingRecord {
   readonly type: number;
+  /** Those that travel, and a `Wish`. */
   readonly flags: number;
   readonly callId: number;
   readonly aux: number;
@@ -22,6 +27,7 @@ export interface OutgoingRecord {
 /** A record that was written while another one was being encoded. */
 export interface Aside {
   readonly record: OutgoingRecord;
+  readonly flags: number;
   /** Room for the header, meta and inline body. */
   readonly bytes: Uint8Array;
   readonly metaLength: number;

@@ -28,6 +28,7 @@ export function plainSessionSettings(
     // What the plain profile says that bodies are.
     encoding: protobuf.name,
     elements: [],
+    compression: undefined,
     pingIntervalMs: Infinity,
     pingTimeoutMs: Infinity,
     watchWheel: idleWheel,
@@ -165,6 +166,7 @@ function operationOf(path: string, owner: PlainSessionOwner): Operation {
     notPlain: undefined,
     callback: undefined,
     lane: undefined,
+    guard: undefined,
     refusal: (flags) => owner.refuse(path, (flags & Flag.ONEWAY) !== 0, (flags & (Flag.END | Flag.MORE)) !== 0),
     run: (call) => owner.run(call),
   };

@@ -40,7 +40,7 @@ export const Flag = {
   ATTACHED: 0x02,
   /** The payload is a fragment, and the body goes on in the next record of this call that carries MESSAGE. */
   MORE: 0x04,
-  /** The payload was compressed by a message element. */
+  /** The message that the payload is or begins is compressed, with a head that says how. */
   COMPRESSED: 0x08,
   /** The call may be sent again. */
   IDEMPOTENT: 0x10,
@@ -194,6 +194,26 @@ export class BatchReader {
   /** The payload as a view of the received frame. */
   bodyView(): Uint8Array {
     return this.#body.frame.subarray(this.bodyStart, this.bodyStart + this.bodyLength);
+  }
+
+  /** The current record alone, with its payload and without its meta: it keeps nothing else of its message in memory. */
+  kept(): BatchReader {
+    const attachment = (this.flags & Flag.ATTACHED) === 0 ? undefined : this.#body.frame;
+    const inline = attachment ? new Uint8Array() : this.bodyView();
+    const frame = new Uint8Array(batchHeaderBytes + recordHeaderBytes + inline.byteLength);
+    const view = new DataView(frame.buffer);
+    frame.set([nativeMark, wireVersion]);
+    view.setUint16(2, 1, true);
+    view.setUint32(4, this.tag, true);
+    view.setUint32(batchHeaderBytes, inline.byteLength, true);
+    view.setUint8(batchHeaderBytes + 4, this.type);
+    view.setUint8(batchHeaderBytes + 5, this.flags);
+    view.setUint32(batchHeaderBytes + 8, this.callId, true);
+    view.setUint32(batchHeaderBytes + 12, this.aux, true);
+    frame.set(inline, batchHeaderBytes + recordHeaderBytes);
+    const reader = new BatchReader(attachment ? [frame, attachment] : [frame]);
+    reader.next();
+    return reader;
   }
 
   #attach(): void {

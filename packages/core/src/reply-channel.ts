@@ -242,6 +242,7 @@ export class ReplyChannel extends Lifecycle implements AsyncIterable<RequestCont
       callback: undefined,
       notPlain: undefined,
       lane: this.#lane,
+      guard: undefined,
       run: (call) => {
         if (call instanceof ServerCall) void this.#receive(call);
       },

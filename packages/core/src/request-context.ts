@@ -1,6 +1,7 @@
 import { encodeBody } from "./binding.ts";
 import { CallContext } from "./call-context.ts";
 import type { CallPort } from "./call-half.ts";
+import { PackedMessage } from "./compression.ts";
 import type { AnyMessageType } from "./contract.ts";
 import { whyCancelled } from "./handler-signal.ts";
 import { Metadata } from "./metadata.ts";
@@ -35,13 +36,14 @@ export interface ReplyInstead {
  */
 export class ServerCall extends CallContext implements IncomingCall {
   stage: IncomingCall["stage"] = "arriving";
-  /** The request message, once it is there; undefined where requests stream. */
+  /** The request message, once it is there, which may have to be prepared; undefined where requests stream. */
   request: unknown = undefined;
   /** How the call stands; `aborted` means that nobody waits for an answer. */
   status: "open" | "replied" | "aborted" = "open";
   readonly #owner: CalleeOwner;
   readonly #instead: ReplyInstead | undefined;
   #hasRequest = false;
+  #inflatedBytes = 0;
   #halfClosed = false;
 
   constructor(owner: CalleeOwner, port: CallPort, id: number, head: CallHead, instead?: ReplyInstead) {
@@ -54,6 +56,12 @@ export class ServerCall extends CallContext implements IncomingCall {
   /** Whether so many replies wait for the caller that it should not get another one yet. */
   get isHeldBack(): boolean {
     return this.port.outbox.isFull;
+  }
+
+  /** Whether it has come as a whole and wants no answer. */
+  get needsNobody(): boolean {
+    const { clientStreams, serverStreams } = this.operation;
+    return this.oneWay && !clientStreams && !serverStreams && this.stage !== "arriving";
   }
 
   /** Calls of the same key wait in one line. */
@@ -149,6 +157,24 @@ export class ServerCall extends CallContext implements IncomingCall {
     // The caller at the other end of a session has a deadline of its own and knows more about it.
     if (this.#instead) this.failHere(error);
     else this.abort(error);
+  }
+
+  get inflatedBytes(): number {
+    return this.#inflatedBytes;
+  }
+
+  prepare(): boolean {
+    if (!(this.request instanceof PackedMessage)) return true;
+    const opened = this.opened(this.request);
+    const isThere = !(opened instanceof RpcError);
+    this.request = isThere ? opened.value : undefined;
+    return isThere;
+  }
+
+  protected override onPacked(packed: PackedMessage): boolean {
+    this.onMessage(packed);
+    this.#inflatedBytes = packed.bytes;
+    return !this.ended;
   }
 
   protected onMessage(value: unknown): void {

@@ -1,3 +1,4 @@
+import type { AuthorizationRule } from "./authorization.ts";
 import type { ThrottleOptions } from "./lane.ts";
 import type { OperationContext } from "./context.ts";
 import type { Contract } from "./contract.ts";
@@ -15,6 +16,8 @@ export interface MethodServeOptions {
   readonly throttle?: ThrottleOptions | undefined;
   /** Default: as the service says. */
   readonly serialize?: Serialize | undefined;
+  /** Who may call it, in the place of what the service says. */
+  readonly authorize?: AuthorizationRule | undefined;
 }
 
 /** What a service may say beside its handler. */
@@ -39,6 +42,16 @@ export interface ServeOptions<Handler = unknown> {
   readonly serialize?: Serialize | undefined;
   /** Limits of this service, on top of those of the host. */
   readonly throttle?: ThrottleOptions | undefined;
+  /**
+   * Who may call its methods; looked at before anything of a request is decoded. Callers without a principal are answered
+   * UNAUTHENTICATED where one is needed, others that may not PERMISSION_DENIED. What the contract says by `requires` must
+   * hold as well.
+   *
+   * Without any rule in a host (`requires`, this, or the host's `authorize`) everybody may call everything. Once there is
+   * one, methods without a rule are refused, unless the host's `authorize` allows them, and whoever has no principal is
+   * not told which methods there are: UNAUTHENTICATED in the place of UNIMPLEMENTED.
+   */
+  readonly authorize?: AuthorizationRule | undefined;
   /** By the names that methods have in the handler. */
   readonly methods?: Readonly<Record<string, MethodServeOptions>> | undefined;
 }
@@ -48,6 +61,9 @@ export type HandlerClass<Handler> = abstract new (...args: never[]) => Handler;
 
 /** Where a class keeps what decorators said of it. */
 export const serviceDescription: unique symbol = Symbol.for("zerobind.service") as never;
+
+/** What decorators have said of who may call a class or method has this, so that it is not lost where nobody reads it. */
+export const hasRule: unique symbol = Symbol.for("zerobind.authorize") as never;
 
 /** What decorators said of a class. */
 export interface ServiceDescription {

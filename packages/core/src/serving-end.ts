@@ -1,21 +1,12 @@
-import { bodyCodec, protobuf } from "./binding.ts";
 import type { StackParts } from "./binding.ts";
-import type { CallPort } from "./call-half.ts";
-import { defaultLimits } from "./limits.ts";
-import type { Limits } from "./limits.ts";
-import { Outbox } from "./outbox.ts";
-import { FrameReader } from "./records.ts";
-import type { Operation, OperationTable } from "./operation.ts";
-import { ServerCall } from "./request-context.ts";
-import type { CalleeOwner, ReplyInstead } from "./request-context.ts";
-import { RpcError } from "./rpc-error.ts";
-import { unimplemented } from "./refusals.ts";
+import type { LooseCall } from "./incoming-calls.ts";
+import type { OperationTable } from "./operation.ts";
+import { PlainCalls, closing } from "./plain-calls.ts";
 import { ServerSession, readyBatch } from "./server-session.ts";
 import type { ServerSessionOwner } from "./server-session.ts";
-import { peerOf } from "./session-context.ts";
 import type { SessionCount } from "./session-count.ts";
-import type { SessionSettings } from "./session.ts";
-import { Status } from "./status.ts";
+import { maxFrameBytes, sessionParts } from "./session-parts.ts";
+import type { EndSettings, SessionSettings } from "./session.ts";
 import { now } from "./timer-wheel.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 import type { Attachment, AttachmentListener, Link, LinkReceiver, PlainRequest } from "./transport.ts";
@@ -27,22 +18,20 @@ export interface ServingSettings {
   readonly wheel: TimerWheel;
   readonly epoch: Uint8Array;
   readonly info: string;
-  readonly session: Omit<SessionSettings, "codec" | "encoding" | "elements">;
+  readonly session: EndSettings;
   readonly maxStreamsPerSession: number;
   /** Sessions of all endpoints together. */
   readonly sessions: SessionCount;
   readonly onTrouble: (problem: string) => void;
 }
 
-/** How long a plain request has that does not say: nothing tells when its caller has gone. */
-const plainTimeoutMs = 30_000;
 /** How long an answer that was just handed over may need to leave the process. */
 const lingerMs = 1_000;
 /** How long clients that are owed nothing may take to hang up. */
 const hangUpMs = 250;
 
 /** The serving side of one address: its sessions, its plain requests, and how both end. */
-export class ServingEnd implements AttachmentListener, ServerSessionOwner, CalleeOwner {
+export class ServingEnd implements AttachmentListener, ServerSessionOwner {
   draining = false;
   readonly wheel: TimerWheel;
   readonly epoch: Uint8Array;
@@ -54,9 +43,9 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
   readonly #stack: StackParts;
   readonly #session: SessionSettings;
   readonly #sessions = new Set<ServerSession>();
-  readonly #plain: CallPort;
+  readonly #plain: PlainCalls;
   /** Calls that belong to no session, or no longer. */
-  readonly #loose = new Set<ServerCall>();
+  readonly #loose = new Set<LooseCall>();
   #attachment: Attachment | undefined;
   #idle: (() => void) | undefined;
   #drainCut = false;
@@ -71,7 +60,7 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     this.maxStreamsPerSession = settings.maxStreamsPerSession;
     this.count = settings.session.count;
     this.#session = { ...settings.session, ...sessionParts(stack) };
-    this.#plain = plainPort(settings.session.limits);
+    this.#plain = new PlainCalls(this, settings.session.limits, this.#loose);
   }
 
   /** The real address. */
@@ -127,40 +116,7 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
   }
 
   acceptPlain(request: PlainRequest): void {
-    const operation = this.table.resolve(request.path);
-    const refusal = this.#plainRefusal(request, operation);
-    if (refusal || !operation) {
-      request.fail(refusal ?? unimplemented(request.path));
-      return;
-    }
-    const deadlineMs = now() + (request.timeoutMs > 0 ? request.timeoutMs : plainTimeoutMs);
-    const oneWay = operation.oneWay || request.over !== undefined;
-    const head = {
-      operation,
-      session: undefined,
-      peer: peerOf(request),
-      metadata: request.metadata,
-      deadlineMs,
-      oneWay,
-    };
-    const call = new ServerCall(this, this.#plain, 0, head, new PlainReply(request));
-    this.#loose.add(call);
-    if (!oneWay)
-      request.onGone((reason) => call.abort(new RpcError(Status.CANCELLED, `the caller is gone: ${reason}`)));
-    // A REQ waits for its answer even where the contract has none.
-    if (operation.oneWay && !request.over) request.reply(new Uint8Array(), undefined, undefined);
-    const body = new FrameReader(request.body);
-    let message: unknown;
-    try {
-      message = this.#plain.codec.read(operation.descriptor.input, body, body.len);
-    } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      call.fail(
-        new RpcError(Status.INTERNAL, `the second frame is no ${operation.descriptor.input.$type}: ${why}`, { cause }),
-      );
-      return;
-    }
-    call.openWith(message);
+    this.#plain.accept(request);
   }
 
   trouble(problem: string): void {
@@ -171,16 +127,12 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     return this.#settings.sessions.admit();
   }
 
-  enter(call: ServerCall): void {
-    this.table.enter(call);
-  }
-
-  callOver(call: ServerCall): void {
+  callOver(call: LooseCall): void {
     if (this.#loose.size > 0) this.#loose.delete(call);
     this.#idle?.();
   }
 
-  outlives(call: ServerCall): void {
+  outlives(call: LooseCall): void {
     this.#loose.add(call);
     // It may have waited for its caller to read, who never will.
     this.table.relieved();
@@ -196,31 +148,10 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
     this.#idle?.();
   }
 
-  finished(call: ServerCall): void {
-    if (!this.#loose.delete(call)) return;
-    this.table.released(call);
-    this.#idle?.();
-  }
-
   get #openCalls(): number {
     let open = this.#loose.size;
     for (const session of this.#sessions) open += session.incomingCalls + (session.outbox.isHolding ? 1 : 0);
     return open;
-  }
-
-  #plainRefusal({ path, body }: PlainRequest, operation: Operation | undefined): RpcError | undefined {
-    const { maxMessageBytes } = this.#session.limits;
-    if (body.byteLength > maxMessageBytes) {
-      return new RpcError(
-        Status.RESOURCE_EXHAUSTED,
-        `the request has ${body.byteLength} bytes, more than the ${maxMessageBytes} that the server accepts (its limit maxMessageBytes)`,
-      );
-    }
-    if (this.draining) return closing(path);
-    if (!operation) return undefined;
-    if (operation.notPlain === undefined) return this.table.admit(operation);
-    const text = `${path} ${operation.notPlain}, which the plain profile cannot carry; call it with the native profile`;
-    return new RpcError(Status.UNIMPLEMENTED, text);
   }
 
   /** Waits until something is so, looking again whenever a call or session has ended. */
@@ -239,62 +170,5 @@ export class ServingEnd implements AttachmentListener, ServerSessionOwner, Calle
       this.#idle = undefined;
     }
     return isSo();
-  }
-}
-
-/** The answer to calls that a closing server does not wait for. */
-function closing(path: string): RpcError {
-  return new RpcError(Status.UNAVAILABLE, `${path}: the server is closing`);
-}
-
-/** Room around the largest body: for meta, and so that what is somewhat too large is still answered and not cut off. */
-const frameSlackBytes = 1024 * 1024;
-
-/** The parts of the session settings that the binding decides. */
-export function sessionParts(stack: StackParts): Pick<SessionSettings, "codec" | "encoding" | "elements"> {
-  return { codec: bodyCodec(stack), encoding: stack.encoder.name, elements: stack.elements.map(({ name }) => name) };
-}
-
-/** How large frames may be under given limits; those of the plain profile hold a whole message. */
-export function maxFrameBytes({ maxFragmentBytes, maxMessageBytes, maxMetadataBytes }: Limits): number {
-  return Math.max(maxFragmentBytes, maxMessageBytes) + 2 * maxMetadataBytes + frameSlackBytes;
-}
-
-/** Plain requests know no elements, windows or fragments; their port only decodes. */
-function plainPort(limits: Limits): CallPort {
-  const codec = bodyCodec({ elements: [], encoder: protobuf });
-  const nothing = (): void => undefined;
-  const told = { sendFailed: nothing, released: nothing, relieved: nothing, overrun: nothing };
-  const port = { openCalls: 0, send: () => false, ...told };
-  const outbox = new Outbox(port, codec);
-  outbox.close();
-  return { outbox, codec, limits, peerLimits: defaultLimits, joining: 0 };
-}
-
-/** Answers a plain request in the place of records. */
-class PlainReply implements ReplyInstead {
-  readonly #request: PlainRequest;
-
-  constructor(request: PlainRequest) {
-    this.#request = request;
-  }
-
-  end(call: ServerCall, error: RpcError | undefined, value: unknown): void {
-    if (this.#request.over) return this.#request.over(error);
-    if (call.operation.oneWay) return;
-    if (error) {
-      const { code, message, details } = error;
-      this.#request.fail(
-        new RpcError(code, message, {
-          details,
-          header: call.blocks.header,
-          trailer: error.trailer ?? call.blocks.trailer,
-        }),
-      );
-      return;
-    }
-    const body = call.encodeReply(value);
-    if (body instanceof RpcError) this.#request.fail(body);
-    else this.#request.reply(body, call.blocks.header, call.blocks.trailer);
   }
 }

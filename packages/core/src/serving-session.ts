@@ -75,7 +75,7 @@ export abstract class ServingSession extends Session {
         RefuseReason.EXHAUSTED,
         "the server has as many sessions as it allows (its option maxSessions)",
       );
-    this.learnLimits(hello.limits, hello.maxConcurrentCalls);
+    this.learn(hello);
     this.outbox.tag = (globalThis.crypto.getRandomValues(new Uint32Array(1))[0]! | 1) >>> 0;
     const { epoch, info } = this.#greeter;
     const welcome: Welcome = {
@@ -85,6 +85,7 @@ export abstract class ServingSession extends Session {
       features: [],
       serverInfo: info,
       maxConcurrentCalls: this.limits.maxConcurrentCalls,
+      compressions: [...(this.settings.compression?.names ?? [])],
     };
     this.writeControl(RecordType.WELCOME, 0, 0, [Welcome, welcome]);
   }

@@ -1,16 +1,28 @@
 import type { BodyCodec } from "./binding.ts";
 import type { CallPort } from "./call-half.ts";
+import type { CompressingCodec } from "./compressing-codec.ts";
 import type { AnyMessageType } from "./contract.ts";
-import type { Limits as WireLimits } from "./gen/zerobind/v1/wire.pb.ts";
+import type { Hello, Welcome } from "./gen/zerobind/v1/wire.pb.ts";
 import { Refusal } from "./gen/zerobind/v1/wire.pb.ts";
 import { defaultLimits, inRange } from "./limits.ts";
 import type { Limits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import type { OutboxPort } from "./outgoing.ts";
 import { BatchReader, Flag, RecordType, RefuseReason, WireError, attachBytes } from "./records.ts";
-import { Timed, now } from "./timer-wheel.ts";
+import { TimedTask, now } from "./timer-wheel.ts";
 import type { TimerWheel } from "./timer-wheel.ts";
 import type { Link, LinkReceiver } from "./transport.ts";
+
+/** The compressions of a binding. */
+interface Compression {
+  /** What this end can undo, by name. */
+  readonly names: readonly string[];
+  /** A codec of its own for each session. */
+  codec(): CompressingCodec;
+}
+
+/** What a session needs of the end that it belongs to, but for what the binding decides. */
+export type EndSettings = Omit<SessionSettings, "codec" | "encoding" | "elements" | "compression">;
 
 /** What a session needs of the end that it belongs to. */
 export interface SessionSettings {
@@ -19,6 +31,8 @@ export interface SessionSettings {
   /** Compared between the ends. */
   readonly encoding: string;
   readonly elements: readonly string[];
+  /** Told to the peer, which has its own; undefined where the binding has none. */
+  readonly compression: Compression | undefined;
   /** While calls are open and nothing is heard for so long, the peer is asked whether it is there. */
   readonly pingIntervalMs: number;
   /** It is taken for lost when it says nothing for so long. */
@@ -29,20 +43,6 @@ export interface SessionSettings {
   readonly count: (what: string) => void;
   /** Reports an exception that nothing in a session should throw. */
   readonly onDefect: (error: unknown) => void;
-}
-
-/** Asks a silent peer for a sign of life while calls are open. */
-class Watch extends Timed {
-  readonly #check: () => void;
-
-  constructor(check: () => void) {
-    super();
-    this.#check = check;
-  }
-
-  onDeadline(): void {
-    this.#check();
-  }
 }
 
 /**
@@ -67,15 +67,17 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
   #takenBytes = 0;
   /** What the last PING said, until it is answered. */
   #pinged: number | undefined;
-  readonly #watch = new Watch(() => this.#checkPeer());
-  readonly #doubts = new Watch(() => this.giveUp("the peer does not answer"));
+  readonly #compressing: CompressingCodec | undefined;
+  readonly #watch = new TimedTask(() => this.#checkPeer());
+  readonly #doubts = new TimedTask(() => this.giveUp("the peer does not answer"));
 
   constructor(link: Link, settings: SessionSettings) {
     this.link = link;
     this.settings = settings;
-    this.codec = settings.codec;
+    this.#compressing = settings.compression?.codec();
+    this.codec = this.#compressing ?? settings.codec;
     this.limits = settings.limits;
-    this.outbox = new Outbox(this, settings.codec);
+    this.outbox = new Outbox(this, this.codec);
     this.outbox.maxHeldBytes = settings.limits.maxHeldBytes;
   }
 
@@ -108,13 +110,16 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
       while (!this.#over && batch.next()) this.#record(batch);
       if (!this.#over && batch.tag === this.outbox.tag) this.#received(frames);
     } catch (error) {
-      if (!(error instanceof WireError)) {
-        this.settings.onDefect(error);
-        this.refuse(RefuseReason.MALFORMED, "the last message could not be handled");
-        return;
-      }
-      this.settings.count("malformed");
-      this.refuse(RefuseReason.MALFORMED, `the last message was malformed: ${error.message}`);
+      this.#broken(error);
+    }
+  }
+
+  /** Handles records that were kept as if they had just come. */
+  handle(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#broken(error);
     }
   }
 
@@ -206,13 +211,14 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     });
   }
 
-  /** The limits of the peer, from HELLO or WELCOME; what it does not say is taken to be the default. */
-  protected learnLimits(said: WireLimits | undefined, maxConcurrentCalls: number): void {
+  /** What the peer accepts, from HELLO or WELCOME; limits that it does not say are taken to be the default. */
+  protected learn({ limits: said, maxConcurrentCalls, compressions }: Hello | Welcome): void {
     const limits: Record<string, number> = { ...defaultLimits };
     for (const [name, value] of Object.entries({ ...said, maxConcurrentCalls }))
       if (value > 0) limits[name] = inRange(name, value);
     this.peerLimits = limits as unknown as Limits;
     this.outbox.maxMessageBytes = this.peerLimits.maxMessageBytes;
+    this.#compressing?.agree(compressions, this.peerLimits.maxMessageBytes);
     // Smaller pieces would only be a way to make this end keep many of them.
     this.outbox.maxFragmentBytes = Math.max(
       Math.min(this.limits.maxFragmentBytes, this.peerLimits.maxFragmentBytes),
@@ -220,6 +226,16 @@ export abstract class Session implements LinkReceiver, OutboxPort, CallPort {
     );
     this.outbox.window.limit(this.peerLimits.sessionWindowBytes);
     this.#takenBytes = 0;
+  }
+
+  #broken(error: unknown): void {
+    if (!(error instanceof WireError)) {
+      this.settings.onDefect(error);
+      this.refuse(RefuseReason.MALFORMED, "the last message could not be handled");
+      return;
+    }
+    this.settings.count("malformed");
+    this.refuse(RefuseReason.MALFORMED, `the last message was malformed: ${error.message}`);
   }
 
   #record(batch: BatchReader): void {

@@ -1,4 +1,6 @@
+import { PackedMessage } from "./compression.ts";
 import type { MessageInit } from "./contract.ts";
+import { RpcError } from "./rpc-error.ts";
 import { now } from "./timer-wheel.ts";
 import { inNextTurn } from "./turn.ts";
 
@@ -25,6 +27,8 @@ export interface InboundOwner {
   taken(messages: number, bytes: number): void;
   /** The consumer wants no more. */
   left(reason: unknown): void;
+  /** The message that came compressed; an error if there is none in it, with which a call that was open has ended. */
+  opened(packed: PackedMessage): { value: unknown } | RpcError;
 }
 
 interface Waiter<T> {
@@ -55,13 +59,16 @@ export class Inbound<T> implements ResponseStream<T> {
     this.#windowBytes = windowBytes;
   }
 
-  /** Adds a message. False: the peer has sent more than it was granted. */
+  /** Adds a message, which may be a PackedMessage. False: the peer has sent more than it was granted. */
   push(value: T, bytes: number): boolean {
     if (this.#done) return true;
-    const waiter = this.#waiters.shift();
-    if (waiter) {
+    if (this.#waiters.length > 0) {
+      // If there is nothing in it, whoever waits has been told so.
+      const opened = this.#opened(value);
+      if (opened instanceof RpcError) return true;
+      const waiter = this.#waiters.shift();
       this.#took(bytes);
-      waiter.resolve({ done: false, value });
+      waiter?.resolve(opened);
       return true;
     }
     const buffered = this.#items.length - this.#head;
@@ -101,7 +108,11 @@ export class Inbound<T> implements ResponseStream<T> {
       }
       this.#bufferedBytes -= bytes;
       this.#took(bytes);
-      return Promise.resolve({ done: false, value });
+      const opened = this.#opened(value);
+      if (!(opened instanceof RpcError)) return Promise.resolve(opened);
+      // Where the end has come already, nobody else says so, and the stream must not look complete.
+      this.abort(opened);
+      this.#error ??= { thrown: opened };
     }
     return new Promise((resolve, reject) => {
       if (this.#done) this.#finish({ resolve, reject });
@@ -125,6 +136,12 @@ export class Inbound<T> implements ResponseStream<T> {
   [Symbol.asyncDispose](): Promise<void> {
     this.#leave(undefined);
     return Promise.resolve();
+  }
+
+  #opened(value: T): { done: false; value: T } | RpcError {
+    if (!(value instanceof PackedMessage)) return { done: false, value };
+    const opened = this.#owner.opened(value);
+    return opened instanceof RpcError ? opened : { done: false, value: opened.value as T };
   }
 
   #leave(reason: unknown): void {

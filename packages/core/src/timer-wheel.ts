@@ -14,6 +14,20 @@ export abstract class Timed {
   abstract onDeadline(): void;
 }
 
+/** A function with a deadline. */
+export class TimedTask extends Timed {
+  readonly #task: () => void;
+
+  constructor(task: () => void) {
+    super();
+    this.#task = task;
+  }
+
+  onDeadline(): void {
+    this.#task();
+  }
+}
+
 /**
  * One timer for any number of deadlines: adding and removing are O(1), expiry comes up to one tick (4 ms) late, never
  * early. Deadlines further away than a revolution stay in their slot until their turn comes.

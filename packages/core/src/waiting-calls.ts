@@ -76,12 +76,12 @@ export class WaitingCalls extends Timed {
     this.#room.wheel.remove(this);
   }
 
-  /** Ends them all. */
-  failAll(errorOf: (call: ClientCall) => RpcError): void {
-    const calls = this.#calls.slice(this.#head);
-    this.#keep(() => false);
-    for (const call of calls) call.failHere(errorOf(call));
-    this.#room.wheel.remove(this);
+  /** Ends all that there is an error for. */
+  failAll(errorOf: (call: ClientCall) => RpcError | undefined): void {
+    const errors = new Map(this.#calls.slice(this.#head).map((call) => [call, errorOf(call)]));
+    this.#keep((call) => errors.get(call) === undefined);
+    for (const [call, error] of errors) if (error) call.failHere(error);
+    if (this.#calls.length === 0) this.#room.wheel.remove(this);
   }
 
   /** Whoever waits for credit waits on; only a missing connection is given up. */

@@ -247,10 +247,6 @@ describe("the life of hosts and channels", () => {
 
   test("what a contract asks for and nobody checks is refused", () => {
     const [echo] = Behavior.methods;
-    const guarded = { ...Behavior, methods: [{ ...echo!, options: { requires: ["admin"] } }] };
-    expect(() => newHost().serve(guarded, new BehaviorService())).toThrow(
-      /Echo requires roles \(admin\), which this version does not check/,
-    );
     const ticket = { ...Behavior, methods: [{ ...echo!, options: { pattern: { case: "ticket" as const } } }] };
     expect(() => newHost().serve(ticket, new BehaviorService())).toThrow("has only methods of patterns");
   });

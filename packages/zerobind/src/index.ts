@@ -28,11 +28,13 @@ export type {
   Allow,
   AllowFunction,
   AllowedKey,
+  AuthorizeEvents,
   ClientCurve,
   CurveClientOptions,
   CurveKeyPair,
   CurveOption,
   DeviceSide,
+  EventAuthorization,
   EventFailure,
   EventPublisherOptions,
   EventSubscriberOptions,
@@ -54,6 +56,8 @@ export type {
   SubscriberWish,
   ZeromqOptions,
 } from "@zerobind/zeromq";
+export { gzip, zstd } from "./compression.ts";
+export type { CompressionOptions } from "./compression.ts";
 export { loadContract } from "./dynamic/load-contract.ts";
 export type { LoadContractOptions } from "./dynamic/load-contract.ts";
 export type {

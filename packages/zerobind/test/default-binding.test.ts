@@ -48,7 +48,7 @@ test("a channel finds its host over tcp", async () => {
 });
 
 test("options of the default transport are given to a host or channel", () => {
-  expect(() => new Channel("tcp://192.0.2.1:5555")).toThrow("say insecure: true");
+  expect(() => new Channel("tcp://192.0.2.1:5555")).toThrow("insecure: true");
   expect(() => new Channel("tcp://192.0.2.1:5555", { zeromq: { insecure: true } })).not.toThrow();
   expect(() => new ServiceHost({ zeromq: { heartbeatIntervalMs: -1 } })).toThrow(TypeError);
 });

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { Channel, RpcError, ServiceHost, Status, loadContract } from "zerobind";
 import type { ClientOf, Contract, HandlerOf } from "zerobind";
@@ -6,7 +7,7 @@ import type { DynamicClient, DynamicHandler } from "../src/dynamic/types.ts";
 import { Detail } from "./gen/test/v1/everything.pb.ts";
 import { Everything } from "./gen/test/v1/everything.rpc.ts";
 import { EverythingService } from "./support/everything-service.ts";
-import { everythingProto } from "./support/protos.ts";
+import { everythingProto, folderWith } from "./support/protos.ts";
 
 const load = (): Promise<Contract<DynamicClient, DynamicHandler>> =>
   loadContract(everythingProto, "test.v1.Everything");
@@ -269,4 +270,35 @@ describe("the contract", () => {
     await using both = await open(Everything, new EverythingService(), contract);
     expect(await both.client["echo"]!({})).toMatchObject({ int32Field: 0, stringField: "", doubles: [], texts: {} });
   });
+});
+
+test("roles that a loaded contract requires are checked", async () => {
+  await using folder = await folderWith({
+    "vault.proto": `
+      syntax = "proto3";
+      package vault.v1;
+      import "zerobind/v1/options.proto";
+      message Key { string name = 1; }
+      service Vault {
+        rpc Take(Key) returns (Key) { option (zerobind.v1.operation) = { requires: ["keeper", "adult"] }; }
+        rpc Look(Key) returns (Key);
+      }`,
+  });
+  const vault = await loadContract(join(folder.path, "vault.proto"), "vault.v1.Vault");
+  await using host = new ServiceHost({
+    authenticate: ({ metadata }) => {
+      const roles = metadata.getAll("role") as string[];
+      return roles.length > 0 ? { name: "somebody", roles } : undefined;
+    },
+  });
+  host.serve(vault, { take: (key: unknown) => key, look: (key: unknown) => key } as never);
+  await host.open("memory://*");
+  await using channel = new Channel(host.address);
+  const client = channel.client(vault);
+  const as = (...role: string[]) => ({ metadata: { role } });
+  expect(await client["take"]!({ name: "gold" }, as("keeper", "adult"))).toEqual({ name: "gold" });
+  expect((await failure(client["take"]!({}, as("keeper")) as Promise<unknown>)).code).toBe(Status.PERMISSION_DENIED);
+  expect((await failure(client["take"]!({}) as Promise<unknown>)).code).toBe(Status.UNAUTHENTICATED);
+  // Nothing is said of it, so nobody may.
+  expect((await failure(client["look"]!({}, as("keeper")) as Promise<unknown>)).code).toBe(Status.PERMISSION_DENIED);
 });

@@ -138,6 +138,7 @@ describe("docs/semantics.md", () => {
     ["PushPullOptions", "zeromq/src/push-pull.ts"],
     ["PumpOptions", "zeromq/src/device/pump-device.ts"],
     ["WorkerOptions", "zerobind/src/workers/workers.ts"],
+    ["CompressionOptions", "zerobind/src/compression.ts"],
   ])("says something of each option of %s, here or in the guides", (name, path) => {
     const pages = page + read("docs/guide.md") + read("docs/patterns.md");
     const silent = [...propertiesOf(read(`packages/${path}`), name).keys()].filter(

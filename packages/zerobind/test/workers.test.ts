@@ -11,6 +11,7 @@ import {
   ServiceHost,
   Status,
   Ventilator,
+  bearerToken,
   full,
   workers,
 } from "zerobind";
@@ -102,6 +103,23 @@ test("metadata, header, trailer and deadline are those of the call", async () =>
   expect(reply.header.get("header-key")).toBe("value");
   expect([...(reply.trailer.get("trailer-bin") as Uint8Array)]).toEqual([1, 2]);
   expect((await pair.client.echo({ text: "deadline" }, { timeoutMs: 7_500 })).text).toBe("8");
+});
+
+test("who may not call is refused before a thread hears of it", async () => {
+  const pool = workers(Behavior, fileOf("behavior"), { threads: 1 });
+  await using host = new ServiceHost({
+    authenticate: ({ metadata }) => (metadata.get("authorization") === "Bearer ada" ? "ada" : undefined),
+  });
+  host.serve(Behavior, pool, {
+    authorize: "authenticated",
+    methods: { echo: { authorize: ({ principal }) => principal === "ada" } },
+  });
+  await host.open("memory://*");
+  await using channel = new Channel(host.address, { retry: false });
+  const client = channel.client(Behavior);
+  expect((await failure(client.echo({ text: "thread" }))).code).toBe(Status.UNAUTHENTICATED);
+  expect((await failure(client.sum([]))).code).toBe(Status.UNAUTHENTICATED);
+  expect((await client.echo({ text: "x" }, { callCredentials: bearerToken("ada") })).text).toBe("x");
 });
 
 test("errors are those of any handler", async () => {

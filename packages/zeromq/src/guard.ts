@@ -98,6 +98,8 @@ const reasons: Readonly<Record<string, string>> = {
   EAGAIN:
     "its host is no address and no network interface of this machine; 127.0.0.1 is this machine only, * is all its addresses",
   ENODEV: "this machine has no such network interface; 127.0.0.1 is this machine only, * is all its addresses",
+  ENOTFOUND:
+    "its host is no address and no network interface of this machine; 127.0.0.1 is this machine only, * is all its addresses",
   ENOENT: "its directory does not exist; make it first",
 };
 

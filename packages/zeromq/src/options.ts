@@ -1,3 +1,4 @@
+import { kindOf } from "@zerobind/core";
 import type { Principal } from "@zerobind/core";
 import { principalOf } from "./curve/principal.ts";
 import type { PrincipalInit } from "./curve/principal.ts";
@@ -51,6 +52,13 @@ export interface ZeromqOptions {
    */
   readonly principal?: PrincipalInit | undefined;
   /**
+   * Connections that a tcp or ws address that is bound has at most, and never more than a quarter of the files that the
+   * process may have open. With more, those that have not finished their handshake make room, the oldest first; what
+   * comes when all have finished is refused. With it, connections of tcp are accepted by this process and led on to
+   * ZeroMQ, as those of ws always are, which costs some speed. Default 10,000 for ws, and none for tcp.
+   */
+  readonly maxConnections?: number | undefined;
+  /**
    * Allows addresses beyond this machine without encryption: whoever reaches them can read and change every call and
    * can stop the process. Default false. Each such address is warned of once.
    */
@@ -65,12 +73,13 @@ export interface ZeromqOptions {
 }
 
 /** Settings that are a number, a text or a function. */
-type PlainSettings = Required<Omit<ZeromqOptions, "curve" | "principal">>;
+type PlainSettings = Required<Omit<ZeromqOptions, "curve" | "principal" | "maxConnections">>;
 
 /** All settings, checked, defaults in place. */
 export interface ZeromqSettings extends PlainSettings {
   readonly curve: CurveSettings;
   readonly principal: Principal | undefined;
+  readonly maxConnections: number | undefined;
 }
 
 const defaults: PlainSettings = {
@@ -90,7 +99,7 @@ const defaults: PlainSettings = {
 };
 
 /** The names of all options. */
-export const zeromqOptions: readonly string[] = [...Object.keys(defaults), "curve", "principal"];
+export const zeromqOptions: readonly string[] = [...Object.keys(defaults), "curve", "principal", "maxConnections"];
 
 /** Options that are one of a few words. */
 const words: Readonly<Partial<Record<keyof PlainSettings, readonly string[]>>> = {
@@ -106,16 +115,18 @@ export function toSettings(options: ZeromqOptions = {}): ZeromqSettings {
   for (const name of Object.keys(options))
     if (!zeromqOptions.includes(name))
       throw new TypeError(`zeromq() has no option "${name}"; it has ${zeromqOptions.join(", ")}`);
-  const { curve, principal, ...rest } = options;
+  const { curve, principal, maxConnections, ...rest } = options;
   const given = Object.entries(rest).filter(([, value]) => value !== undefined);
   const settings: PlainSettings = { ...defaults, ...(Object.fromEntries(given) as Partial<PlainSettings>) };
   checkKinds(settings);
+  checkMaxConnections(maxConnections);
   checkOrder(settings, "heartbeatIntervalMs", "heartbeatTimeoutMs");
   checkOrder(settings, "reconnectMinMs", "reconnectMaxMs");
   return {
     ...settings,
     curve: curveSettings(curve),
     principal: principal === undefined ? undefined : principalOf(principal, "option principal of zeromq()"),
+    maxConnections,
   };
 }
 
@@ -134,6 +145,14 @@ function checkKinds(settings: PlainSettings): void {
       throw new TypeError(`option ${name} of zeromq() must be a whole number from 1 to ${max}, not ${value}`);
     }
   }
+}
+
+function checkMaxConnections(value: unknown): void {
+  if (value === undefined || (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 0x7fffffff))
+    return;
+  throw new TypeError(
+    `option maxConnections of zeromq() must be a whole number from 1 to 2147483647, not ${kindOf(value)}`,
+  );
 }
 
 function checkOrder(settings: PlainSettings, low: keyof PlainSettings, high: keyof PlainSettings): void {

@@ -3,14 +3,15 @@ import { PlainGateway } from "@zerobind/core";
 import type { AttachOptions, Attachment, AttachmentListener, PlainUse } from "@zerobind/core";
 import type { ParsedAddress } from "./address.ts";
 import type { CurveUser } from "./curve/server-curve.ts";
+import { addressOf, listening } from "./front/net-listen.ts";
 import { bindError, checkIpcPathFree, removeSocketFile } from "./guard.ts";
 import type { ZeromqSettings } from "./options.ts";
 import { PlainConnection } from "./plain-connection.ts";
 import { codeOf } from "./socket.ts";
 import { Troubles } from "./trouble.ts";
 
-/** Workers that may be connected at once: each takes a socket of the process's context, and three files. */
-const maxWorkers = 4_096;
+/** Workers that may be connected at once, unless the option `maxConnections` says otherwise: each takes a socket of the process's context, and three files. */
+const defaultMaxWorkers = 4_096;
 /** How long what is under way to a worker may take to leave. */
 const relayGraceMs = 1_000;
 
@@ -44,6 +45,7 @@ class WorkerListener implements Attachment, CurveUser {
   readonly #target: ParsedAddress;
   readonly #settings: ZeromqSettings;
   readonly #maxFrameBytes: number;
+  readonly #maxWorkers: number;
   readonly #gateway: PlainGateway;
   readonly #troubles: Troubles;
   readonly #server: Server;
@@ -64,6 +66,7 @@ class WorkerListener implements Attachment, CurveUser {
     this.#target = target;
     this.#settings = settings;
     this.#maxFrameBytes = options.maxFrameBytes;
+    this.#maxWorkers = settings.maxConnections ?? defaultMaxWorkers;
     this.#troubles = new Troubles((problem) => listener.trouble(`${this.address}: ${problem}`));
     const trouble = (kind: string, describe: () => string): void => this.#troubles.report(kind, describe);
     this.#gateway = new PlainGateway(options, (link) => listener.accept(link), { ...use, trouble });
@@ -75,7 +78,7 @@ class WorkerListener implements Attachment, CurveUser {
     const { mkdtemp } = process.getBuiltinModule("node:fs/promises");
     this.#folder = await mkdtemp(`${process.getBuiltinModule("node:os").tmpdir()}/zerobind-`);
     removeSocketFile(this.#target);
-    await listening(this.#server, listenOptions(this.#target));
+    await listening(this.#server, this.#target);
     this.address = addressOf(this.#server, this.#target);
     this.#server.on("error", (error) =>
       this.#troubles.report("accept", () => `a worker could not be let in (${codeOf(error)})`),
@@ -109,9 +112,9 @@ class WorkerListener implements Attachment, CurveUser {
 
   #connected(socket: Socket): void {
     socket.on("error", () => undefined);
-    if (this.#closing || this.#workers.size >= maxWorkers) {
+    if (this.#closing || this.#workers.size >= this.#maxWorkers) {
       socket.destroy();
-      this.#troubles.report("workers", () => `a worker was not let in, since there are ${maxWorkers} already`);
+      this.#troubles.report("workers", () => `a worker was not let in, since there are ${this.#maxWorkers} already`);
       return;
     }
     const { remoteAddress, remotePort, remoteFamily } = socket;
@@ -198,29 +201,4 @@ class Worker {
     this.#outer.pipe(inner);
     inner.pipe(this.#outer);
   }
-}
-
-function listening(server: Server, options: object): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(options, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
-}
-
-function listenOptions({ scheme, endpoint }: ParsedAddress): object {
-  const rest = endpoint.slice(scheme.length + 3);
-  if (scheme === "ipc") return { path: rest };
-  const colon = rest.lastIndexOf(":");
-  const host = rest.slice(0, colon).replace(/^\[|\]$/g, "");
-  const port = rest.slice(colon + 1);
-  return { host: host === "*" ? "0.0.0.0" : host, port: port === "*" ? 0 : Number(port) };
-}
-
-function addressOf(server: Server, { endpoint }: ParsedAddress): string {
-  const bound = server.address();
-  if (typeof bound !== "object" || bound === null) return endpoint;
-  return `tcp://${bound.family === "IPv6" ? `[${bound.address}]` : bound.address}:${bound.port}`;
 }

@@ -1,6 +1,5 @@
 import { context, Dealer, Publisher, Pull, Push, Router, Subscriber, XPublisher, XSubscriber } from "zeromq";
 import { setArrivalNotice, setDisconnectNotice, setLossNotice, setSubscriptionQueue } from "./draft-options.ts";
-import type { ZeromqSettings } from "./options.ts";
 import { refuseInMortalThread } from "./thread-guard.ts";
 
 /** A DEALER must not connect a second time (see `ZmqSocket.connect`); it waits longer than it lives. About 12 days. */
@@ -17,10 +16,11 @@ const maxSockets = 16_384;
 const defaultMaxSockets = 1_023;
 
 /** What all kinds of sockets need to know. */
-export interface SocketSettings extends Pick<
-  ZeromqSettings,
-  "draftOptions" | "handshakeTimeoutMs" | "heartbeatIntervalMs" | "heartbeatTimeoutMs"
-> {
+export interface SocketSettings {
+  readonly draftOptions: boolean;
+  readonly handshakeTimeoutMs: number;
+  readonly heartbeatIntervalMs: number;
+  readonly heartbeatTimeoutMs: number;
   readonly maxFrameBytes: number;
   /** IPv6 has to be switched on; names then stand for IPv6 addresses. */
   readonly ipv6: boolean;

@@ -193,12 +193,16 @@ export class ZmqSocket {
     if (!("receive" in socket)) return;
     for (;;) {
       try {
-        return await this.#receiveFrom(socket);
+        await this.#receiveFrom(socket);
+        return;
       } catch (error) {
         // Closing rejects the pending receive.
         if (this.#closed) return;
         const code = codeOf(error);
-        if (code !== "EAGAIN") return this.#events.event("receive:error", code);
+        if (code !== "EAGAIN") {
+          this.#events.event("receive:error", code);
+          return;
+        }
         await nextTurn();
         if (this.#closed) return;
       }
@@ -244,11 +248,17 @@ export class ZmqSocket {
   async #watch(): Promise<void> {
     // Not `events.on`: its emitter stops working where modules are loaded more than once, as under jest.
     const { events } = this.#socket;
+    let sliceEnd = performance.now() + sliceMs;
     try {
       while (!events.closed) {
         const event = await events.receive();
         if (event.type === "end") break;
         if (!this.#closed) this.#events.event(event.type, "error" in event ? codeOf(event.error) : "");
+        // Without open files left, ZeroMQ fails to accept a connection, and says so, 100,000 times a second. It must
+        // be read all the same: ZeroMQ's own thread waits for whoever does not read what it tells.
+        if (performance.now() < sliceEnd) continue;
+        await nextTurn();
+        sliceEnd = performance.now() + sliceMs;
       }
     } catch {
       // The observer is gone, and its socket with it.

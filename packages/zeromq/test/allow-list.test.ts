@@ -145,16 +145,19 @@ test("a key that is revoked while the function thinks is refused", async () => {
 
 test("a directory admits what its certificates say, and nothing else in it counts", async () => {
   const folder = temporaryFolder();
-  const [ada, bob, eve] = [key(), key(), key()];
+  const [ada, bob, carol, dan, eve] = [key(), key(), key(), key(), key()];
   certify(folder, "a.cert", ada, { name: "Ada", roles: "admin, audit,," });
   certify(folder, "bob.key", bob);
+  certify(folder, "carol.pub", carol);
+  certify(folder, "dan.txt", dan);
   certify(folder, ".hidden.cert", eve);
-  certify(folder, "readme.txt", eve);
+  certify(folder, "readme.md", eve);
   saveKeyPair({ ...makeKeyPair(), publicKey: eve }, { directory: folder, name: "x" });
   unlinkSync(join(folder, "x.cert"));
   const { decide, warnings } = await opened(folder);
   expect(await decide(ada)).toEqual({ name: "Ada", roles: ["admin", "audit"] });
-  expect(await decide(bob)).toEqual({ name: "bob", roles: [] });
+  for (const [name, each] of Object.entries({ bob, carol, dan }))
+    expect(await decide(each)).toEqual({ name, roles: [] });
   expect(await decide(eve)).toBeUndefined();
   expect(warnings).toEqual([]);
 });
@@ -193,7 +196,9 @@ test("a missing directory is an error, an empty one is warned of", async () => {
     `${what}: cannot read ${missing}: there is no such directory; make it, and put the public certificates there`,
   );
   const { warnings } = await opened(folder);
-  expect(warnings).toEqual([`${what}: ${folder} has no public certificates (*.cert, *.key): it admits nobody`]);
+  expect(warnings).toEqual([
+    `${what}: ${folder} has no public certificates (*.cert, *.key, *.pub, *.txt): it admits nobody`,
+  ]);
 });
 
 test("what others can write to is warned of", async () => {

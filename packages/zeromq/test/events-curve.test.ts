@@ -121,7 +121,7 @@ test("a subscriber whose key is not allowed learns so at once, asks rarely, and 
   await polite.ready;
   const startedMs = performance.now();
   const got = refused.subscriber(Prices).priceChanged();
-  const error = (await failure(got.ready)) as RpcError;
+  const error = await failure(got.ready);
   expect([error.code, performance.now() - startedMs < 1_000]).toEqual([Status.UNAUTHENTICATED, true]);
   expect(error.message).toContain(stranger.publicKey);
   expect((await failure(refused.waitForReady(5_000))).code).toBe(Status.UNAUTHENTICATED);
@@ -153,7 +153,7 @@ test.each([
 ])("a subscriber with %s is told what is wrong", async (_name, keys, serverKey, words) => {
   const inbox = inboxOf(keys, await secureFeed(), serverKey);
   inbox.subscriber(Prices).priceChanged();
-  const error = (await failure(inbox.ready)) as RpcError;
+  const error = await failure(inbox.ready);
   expect([error.code, error.message]).toEqual([Status.UNAUTHENTICATED, expect.stringContaining(words)]);
 });
 

@@ -1,7 +1,7 @@
 import type { StackParts } from "../binding.ts";
 import { helloBatch } from "../client-session.ts";
 import { endInfo } from "../end.ts";
-import { maxFrameBytes, sessionParts } from "../serving-end.ts";
+import { maxFrameBytes } from "../session-parts.ts";
 import type { SessionSettings } from "../session.ts";
 import type { Attachment, AttachmentListener, Link, LinkReceiver } from "../transport.ts";
 import { BackSession } from "./back-session.ts";
@@ -9,7 +9,7 @@ import type { BackSessionOwner } from "./back-session.ts";
 import type { CallSwitch } from "./call-switch.ts";
 import type { DeviceEndpoint } from "./device-options.ts";
 import type { DeviceEndSettings } from "./front-end.ts";
-import { passingCodec } from "./passing.ts";
+import { passingParts } from "./passing.ts";
 
 /** How long a CANCEL that was just handed over may need to leave the process. */
 const lingerMs = 250;
@@ -30,7 +30,7 @@ export class BackEnd implements AttachmentListener, BackSessionOwner {
     this.#stack = stack;
     this.#settings = settings;
     this.hub = settings.hub;
-    this.#session = { ...settings.session, ...sessionParts(stack), codec: passingCodec };
+    this.#session = { ...settings.session, ...passingParts(stack) };
     this.hello = helloBatch(this.#session, endInfo);
   }
 

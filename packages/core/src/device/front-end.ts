@@ -5,9 +5,9 @@ import { Flag } from "../records.ts";
 import { unimplemented } from "../refusals.ts";
 import { RpcError } from "../rpc-error.ts";
 import { readyBatch } from "../server-session.ts";
-import { maxFrameBytes, sessionParts } from "../serving-end.ts";
+import { maxFrameBytes } from "../session-parts.ts";
 import type { SessionCount } from "../session-count.ts";
-import type { SessionSettings } from "../session.ts";
+import type { EndSettings, SessionSettings } from "../session.ts";
 import { Status } from "../status.ts";
 import { now } from "../timer-wheel.ts";
 import type { Attachment, AttachmentListener, Link, LinkReceiver, PlainRequest } from "../transport.ts";
@@ -15,13 +15,13 @@ import type { CallSwitch } from "./call-switch.ts";
 import type { DeviceEndpoint } from "./device-options.ts";
 import { FrontSession, methodOf } from "./front-session.ts";
 import type { FrontSessionOwner } from "./front-session.ts";
-import { passingCodec } from "./passing.ts";
+import { passingParts } from "./passing.ts";
 import { PlainCall } from "./plain-call.ts";
 
 /** What the ends of a device have in common. */
 export interface DeviceEndSettings {
   readonly hub: CallSwitch;
-  readonly session: Omit<SessionSettings, "codec" | "encoding" | "elements">;
+  readonly session: EndSettings;
   readonly onTrouble: (problem: string) => void;
 }
 
@@ -63,7 +63,7 @@ export class FrontEnd implements AttachmentListener, FrontSessionOwner {
     this.hub = settings.hub;
     this.epoch = settings.epoch;
     this.moved = settings.moved;
-    this.#session = { ...settings.session, ...sessionParts(stack), codec: passingCodec };
+    this.#session = { ...settings.session, ...passingParts(stack) };
   }
 
   /** The real address, once attached. */

@@ -39,7 +39,7 @@ const maxPathLength = 1024;
 const maxMethodNumber = 4096;
 /** What of the flags of a CALL goes on. */
 const noMetadata: readonly MetadataEntry[] = [];
-const callFlags = Flag.END | Flag.MESSAGE | Flag.COMPRESSED | Flag.IDEMPOTENT | Flag.ONEWAY;
+const callFlags = Flag.END | Flag.MESSAGE | Flag.IDEMPOTENT | Flag.ONEWAY;
 
 /** A method by its path; undefined for what cannot be one. */
 export function methodOf(path: string): DeviceMethod | undefined {

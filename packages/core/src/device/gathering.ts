@@ -1,4 +1,5 @@
 import { maxFragmented } from "../backlog.ts";
+import { StrangeCompressionError } from "../compression.ts";
 import { Joiner } from "../joiner.ts";
 import type { Limits } from "../limits.ts";
 import { Flag } from "../records.ts";
@@ -33,6 +34,8 @@ export function messageOf(
 ): Uint8Array | undefined | RpcError | typeof unfinished {
   const { flags, bodyLength } = batch;
   const { joiner } = half;
+  if (joiner === undefined && (flags & Flag.MESSAGE) !== 0 && (flags & Flag.COMPRESSED) !== 0)
+    return new RpcError(Status.UNIMPLEMENTED, `a message came ${new StrangeCompressionError(undefined, []).message}`);
   if (joiner === undefined && (flags & Flag.MORE) === 0)
     return bodyLength > port.limits.maxMessageBytes ? tooLarge(port, bodyLength) : payloadOf(batch);
   if ((flags & Flag.MESSAGE) === 0)

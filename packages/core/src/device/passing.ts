@@ -1,4 +1,4 @@
-import type { BodyCodec } from "../binding.ts";
+import type { BodyCodec, StackParts } from "../binding.ts";
 import type { BatchWriter } from "../batch-writer.ts";
 import type { AnyMessageType } from "../contract.ts";
 import { DataHeader, EndHeader } from "../gen/zerobind/v1/wire.pb.ts";
@@ -6,16 +6,33 @@ import type { MetadataEntry } from "../gen/zerobind/v1/wire.pb.ts";
 import { metadataFromEntries } from "../metadata.ts";
 import { rawType } from "../message.ts";
 import type { OutgoingRecord } from "../outgoing.ts";
-import { Flag, WireError } from "../records.ts";
+import { Flag, WireError, copyOf } from "../records.ts";
 import type { BatchReader } from "../records.ts";
+import { sessionParts } from "../session-parts.ts";
+import type { EndSettings, SessionSettings } from "../session.ts";
 
 /** Bodies pass a device as they are; a large one stays the frame that brought it. */
-export const passingCodec: BodyCodec = {
-  write: (_type: AnyMessageType, body: unknown, writer: BatchWriter) => writer.adopt(body as Uint8Array),
-  read: () => {
-    throw new Error("a device reads no messages");
+const passingCodec: BodyCodec = {
+  write(_type: AnyMessageType, body: unknown, writer: BatchWriter) {
+    writer.adopt(body as Uint8Array);
+    return 0;
   },
+  read: readNothing,
+  packed: readNothing,
+  unpack: readNothing,
 };
+
+function readNothing(): never {
+  throw new Error("a device reads no messages");
+}
+
+/**
+ * The parts of a device's session settings that the binding decides. It names no compressions, whatever the binding
+ * has: the two hops of a message need not have the same, and windows are counted in bytes that it would not know.
+ */
+export function passingParts(stack: StackParts): Omit<SessionSettings, keyof EndSettings> {
+  return { ...sessionParts(stack), codec: passingCodec, compression: undefined };
+}
 
 /** A part of a call that goes on to the other side: its meta and its message are bytes, as they came. */
 export interface Piece {
@@ -56,15 +73,14 @@ export function payloadOf(batch: BatchReader): Uint8Array | undefined {
 
 /** A body that can be kept: one that is a small part of its batch would keep all of that. */
 export function keepable(body: Uint8Array | undefined): Uint8Array | undefined {
-  // Not `slice`, which is a view where the frame is a Buffer.
-  return body && body.byteLength * 2 < body.buffer.byteLength ? new Uint8Array(body) : body;
+  return body && body.byteLength * 2 < body.buffer.byteLength ? copyOf(body) : body;
 }
 
 /** The meta of DATA, checked: what is malformed must end the session of whoever sent it, and not that of its reader. */
 export function dataMeta(batch: BatchReader): Uint8Array | undefined {
   if (batch.metaLength === 0) return undefined;
   checkBlock(batch.meta(DataHeader).header);
-  return batch.meta(rawMeta);
+  return batch.meta(rawType);
 }
 
 /** The meta of END, and of a REFUSE of a call, checked as that of DATA. */
@@ -73,14 +89,8 @@ export function endMeta(batch: BatchReader): Uint8Array | undefined {
   const { header, trailer } = batch.meta(EndHeader);
   checkBlock(header);
   checkBlock(trailer);
-  return batch.meta(rawMeta);
+  return batch.meta(rawType);
 }
-
-/** The bytes of a meta as a copy. */
-const rawMeta = {
-  decode: (reader: Parameters<typeof rawType.decode>[0], length: number) =>
-    new Uint8Array(rawType.decode(reader, length)),
-};
 
 function checkBlock(entries: readonly MetadataEntry[]): void {
   if (entries.length === 0) return;

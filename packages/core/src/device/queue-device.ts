@@ -4,7 +4,7 @@ import { EndCounters, bindingFor, guarded, sessionTimes } from "../end.ts";
 import type { BindingChoice } from "../end.ts";
 import { Lifecycle } from "../lifecycle.ts";
 import { toLimits } from "../limits.ts";
-import { sessionParts } from "../serving-end.ts";
+import { sessionParts } from "../session-parts.ts";
 import { SessionCount } from "../session-count.ts";
 import { TimerWheel, now } from "../timer-wheel.ts";
 import { inNextTurn } from "../turn.ts";

@@ -3,8 +3,8 @@ import { checkOptions, isCountFrom, isFunction, isOneOf, isTime } from "../check
 import type { Checks } from "../check.ts";
 import { checkContract } from "../contract.ts";
 import type { Contract } from "../contract.ts";
-import { errorId, logFailure } from "../dispatcher.ts";
-import type { HandlerFailure } from "../dispatcher.ts";
+import { errorId, logFailure } from "../handler-failure.ts";
+import type { HandlerFailure } from "../handler-failure.ts";
 import { EndCounters, endChecks } from "../end.ts";
 import type { BindingChoice, EndOptions } from "../end.ts";
 import type { Acknowledgement, BatchEnd } from "../gen/zerobind/v1/pipeline.pb.ts";

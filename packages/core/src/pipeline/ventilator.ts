@@ -6,7 +6,8 @@ import type { Checks } from "../check.ts";
 import { clientMethod } from "../client-method.ts";
 import { checkContract } from "../contract.ts";
 import type { Contract } from "../contract.ts";
-import { Dispatcher, logFailure } from "../dispatcher.ts";
+import { Dispatcher } from "../dispatcher.ts";
+import { logFailure } from "../handler-failure.ts";
 import { endChecks, guarded } from "../end.ts";
 import type { BindingChoice, EndOptions } from "../end.ts";
 import { Lifecycle } from "../lifecycle.ts";
@@ -62,7 +63,7 @@ export class Ventilator extends Lifecycle {
     const { leaseMs: _leaseMs, maxAttempts: _maxAttempts, attach = "bind", ...rest } = options;
     this.#options = options;
     const pooled = { ...rest, attach, balance: "least-in-flight", retry: false } as const;
-    this.#pool = new CallPool(addresses, pooled, () => undefined, new Dispatcher({}, logFailure));
+    this.#pool = new CallPool(addresses, pooled, () => undefined, new Dispatcher({}, logFailure, () => undefined));
     this.#dealer = new Dealer(this.#pool);
   }
 

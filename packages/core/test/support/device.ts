@@ -1,5 +1,5 @@
 import { Channel, QueueDevice, ServiceHost, binding, memory } from "@zerobind/core";
-import type { ChannelOptions, QueueDeviceOptions, ServiceHostOptions, WorkerChange } from "@zerobind/core";
+import type { BindingLike, ChannelOptions, QueueDeviceOptions, ServiceHostOptions, WorkerChange } from "@zerobind/core";
 import { Behavior } from "../gen/test/v1/behavior.rpc.ts";
 import type { BehaviorClient } from "../gen/test/v1/behavior.rpc.ts";
 import { BehaviorService } from "./behavior-handler.ts";
@@ -12,6 +12,9 @@ export interface TestWorker<Service extends BehaviorService> {
   readonly service: Service;
 }
 
+/** Options whose binding is the one of the tests unless it is given. */
+type MaybeBound<Options> = Partial<Options> & { readonly binding?: BindingLike };
+
 /** A device over memory with the workers and clients that a test asks for, all closed by `await using`. */
 export class DeviceUnderTest implements AsyncDisposable {
   readonly device: QueueDevice;
@@ -21,7 +24,7 @@ export class DeviceUnderTest implements AsyncDisposable {
   #changed: () => void = () => undefined;
   readonly #closing: (() => Promise<unknown>)[] = [];
 
-  private constructor(options: Partial<QueueDeviceOptions>) {
+  private constructor(options: MaybeBound<QueueDeviceOptions>) {
     this.device = new QueueDevice({
       frontend: "memory://*",
       backend: "memory://*",
@@ -35,7 +38,7 @@ export class DeviceUnderTest implements AsyncDisposable {
     });
   }
 
-  static async open(options: Partial<QueueDeviceOptions> = {}): Promise<DeviceUnderTest> {
+  static async open(options: MaybeBound<QueueDeviceOptions> = {}): Promise<DeviceUnderTest> {
     const under = new DeviceUnderTest(options);
     await under.device.open();
     return under;
@@ -60,13 +63,13 @@ export class DeviceUnderTest implements AsyncDisposable {
   }
 
   /** A host that has joined. */
-  worker(options?: Partial<ServiceHostOptions>): Promise<TestWorker<BehaviorService>>;
+  worker(options?: MaybeBound<ServiceHostOptions>): Promise<TestWorker<BehaviorService>>;
   worker<Service extends BehaviorService>(
-    options: Partial<ServiceHostOptions>,
+    options: MaybeBound<ServiceHostOptions>,
     service: Service,
   ): Promise<TestWorker<Service>>;
   async worker(
-    options: Partial<ServiceHostOptions> = {},
+    options: MaybeBound<ServiceHostOptions> = {},
     service = new BehaviorService(),
   ): Promise<TestWorker<BehaviorService>> {
     const { workers } = this.device.status;
@@ -79,7 +82,7 @@ export class DeviceUnderTest implements AsyncDisposable {
   }
 
   /** A client of a channel of its own, which tries nothing again unless its options say so. */
-  client(options: Partial<ChannelOptions> = {}): BehaviorClient & { channel: Channel } {
+  client(options: MaybeBound<ChannelOptions> = {}): BehaviorClient & { channel: Channel } {
     const channel = new Channel(this.frontend, { binding: stack, retry: false, ...options });
     this.#closing.push(() => (channel.abort(), channel.closed));
     return { ...channel.client(Behavior), channel };

@@ -158,7 +158,7 @@ export const misfortunes: Readonly<Record<string, Misfortune>> = {
     return await OpenGreeter.open({ contract, address: greeter.host.address });
   },
   "bindings differ": async (contract) => {
-    const host = withElement("gzip");
+    const host = withElement("seal");
     await using greeter = await OpenGreeter.open({ contract, host });
     return await greeter.client["sayHello"]!(ada);
   },
@@ -246,6 +246,14 @@ export const misfortunes: Readonly<Record<string, Misfortune>> = {
     return greetAnd(contract, () => controller.abort(reason), {}, { signal: controller.signal });
   },
   "cancelled with its parent": (contract) => greetThrough(contract, (controller) => controller.abort()),
+
+  "a stranger": (contract) => greetOnce({ contract, serve: { authorize: "authenticated" } }),
+  "not permitted": (contract) =>
+    greetOnce({ contract, host: { authenticate: () => "ada" }, serve: { authorize: ["admin"] } }),
+  "the token cannot be checked": (contract) =>
+    greetOnce({ contract, host: { authenticate: () => Promise.reject(new Error("jwt malformed")) } }),
+  "no credentials": (contract) =>
+    greetOnce({ contract, channel: { callCredentials: () => Promise.reject(new Error("the vault is sealed")) } }),
 
   "handler threw": (contract) =>
     greetOnce({

@@ -11,8 +11,10 @@ import {
   StreamerDevice,
   Ventilator,
   binding,
+  makeKeyPair,
   memory,
   pushPull,
+  serverCurve,
   workers,
   zeromq,
 } from "zerobind";
@@ -39,6 +41,7 @@ export const takers: Readonly<Record<string, (greeter: DynamicContract, option: 
   ThrottleOptions: (greeter, option, value) =>
     host({}).serve(greeter, { sayHello: () => ({}), countdown: () => [] }, { throttle: { [option]: value } }),
   ReplyChannelOptions: (_, option, value) => new ReplyChannel(address, binding(memory()), { [option]: value }),
+  ServerCurveOptions: (_, option, value) => serverCurve({ secretKey: makeKeyPair(), allow: [], [option]: value }),
   ZeromqOptions: (_, option, value) =>
     zeromq({
       ...(option === "heartbeatIntervalMs" && { heartbeatTimeoutMs: 6_553_500 }),

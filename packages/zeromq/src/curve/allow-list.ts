@@ -29,8 +29,8 @@ export type AllowFunction = (
 ) => PrincipalInit | undefined | Promise<PrincipalInit | undefined>;
 
 /**
- * Which keys are admitted: the path of a directory that has their public certificates (`*.cert`, `*.key`, `*.pub`, `*.txt`), the keys
- * themselves, or a function that is asked each time.
+ * Which keys are admitted: the path of a directory that has their public certificates (`*.cert`, `*.key`, `*.pub`,
+ * `*.txt`), the keys themselves, or a function that is asked each time.
  */
 export type Allow = string | Iterable<string | AllowedKey> | AllowFunction;
 
@@ -86,6 +86,11 @@ export class AllowList {
     if (known !== undefined || this.#revoked.has(key)) return known;
     if (this.#directory) return this.#directory.lookAgain().then(() => this.#known(key));
     return this.#ask && this.#answer(this.#ask, key, peer);
+  }
+
+  /** What a decision comes to when it is used: the key may have been revoked in between. */
+  confirm(key: string, decided: Principal | undefined): Principal | undefined {
+    return this.#directory || this.#revoked.has(key) ? this.#known(key) : decided;
   }
 
   /**

@@ -28,8 +28,9 @@ const settledMs = 2_000;
 const passing: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "EIO", "ENOMEM", "EAGAIN", "EBUSY", "ESTALE"]);
 
 /**
- * The public certificates in a directory, `*.cert`, `*.key`, `*.pub` and `*.txt`, kept up to date while it is open. Files that are broken
- * do not count, nor does a key that stands for different principals in two files; both are warned of once.
+ * The public certificates in a directory, `*.cert`, `*.key`, `*.pub` and `*.txt`, kept up to date while it is open.
+ * Files that are broken do not count, nor does a key that stands for different principals in two files; both are warned
+ * of once.
  */
 export class CertificateDirectory {
   readonly path: string;

@@ -88,6 +88,9 @@ function serverKeysOf(given: CurveClientOptions["serverKey"]): ReadonlyMap<strin
   const isMap = typeof given === "object" && given !== null && Object.keys(given).some((name) => name.includes("://"));
   if (!isMap) return readPublicKey(given as PublicKeySource, what);
   return new Map(
-    Object.entries(given).map(([address, key]) => [address, readPublicKey(key, `${what} for ${address}`)]),
+    Object.entries(given as Readonly<Record<string, PublicKeySource>>).map(([address, key]) => [
+      address,
+      readPublicKey(key, `${what} for ${address}`),
+    ]),
   );
 }

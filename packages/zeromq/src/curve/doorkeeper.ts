@@ -9,6 +9,9 @@ const maxVisitorsPerConnection = 1_024;
 const maxVisitors = 65_536;
 /** A first message has a greeting, and nothing large. */
 const maxGreetingBytes = 65_536;
+/** Of all greetings that are kept, of one connection and in all. */
+const maxKeptPerConnection = 1_048_576;
+const maxKept = 67_108_864;
 
 /** Somebody who has said something and was asked who it is. */
 interface Visitor {
@@ -44,7 +47,9 @@ export class Doorkeeper {
   readonly #timeoutMs: number;
   readonly #owner: DoorOwner;
   readonly #visitors = new Map<PeerConnection, Map<string, Visitor>>();
+  readonly #keptBytes = new Map<PeerConnection, number>();
   #count = 0;
+  #kept = 0;
 
   constructor(curve: CurveServer, timeoutMs: number, owner: DoorOwner) {
     this.#curve = curve;
@@ -76,13 +81,17 @@ export class Doorkeeper {
     if (readAuth(body)) return this.#drop(sender, "answers what was not asked, or not any more");
     if (body.length > 1 || body[0]!.length > maxGreetingBytes) return this.#drop(sender, "is too large for a greeting");
     const known = this.#visitors.get(sender.connection) ?? new Map<string, Visitor>();
-    if (known.size >= maxVisitorsPerConnection || this.#count >= maxVisitors)
+    // A copy: what ZeroMQ delivers may keep much more in memory than itself.
+    const greeting = Buffer.from(body[0]!);
+    const isFull = known.size >= maxVisitorsPerConnection || this.#count >= maxVisitors;
+    if (isFull || !this.#keep(sender.connection, greeting.length))
       return this.#drop(sender, "comes from one too many who have not said who they are");
     const challenge = globalThis.crypto.getRandomValues(new Uint8Array(challengeBytes));
     const late = (): void => this.#refuse(sender, `who it is was not proved within ${this.#timeoutMs} ms`);
-    const visitor = { challenge, greeting: body, timer: setTimeout(late, this.#timeoutMs), answered: false };
+    const visitor = { challenge, greeting: [greeting], timer: setTimeout(late, this.#timeoutMs), answered: false };
     this.#visitors.set(sender.connection, known.set(sender.route, visitor));
     this.#count += 1;
+    sender.connection.visitors += 1;
     this.#owner.answer(sender, authBatch({ challenge }));
   }
 
@@ -98,15 +107,17 @@ export class Doorkeeper {
     }
     // It may be gone, be late, or have been revoked since.
     if (this.#visitors.get(sender.connection)?.get(sender.route) !== visitor) return;
-    if (!proven || !this.#curve.isAdmitted(proven[0])) return this.#refuse(sender, why);
-    this.#forget(sender);
-    this.#owner.admit(sender, ...proven, visitor.greeting);
+    if (proven && this.#curve.isAdmitted(proven[0])) {
+      this.#forget(sender);
+      this.#owner.admit(sender, ...proven, visitor.greeting);
+    } else this.#refuse(sender, why);
   }
 
   #refuse(sender: Sender, why: string): void {
     this.#forget(sender);
     this.#owner.trouble("refused", () => `${this.#owner.peerName(sender.envelope)} was refused: ${why}`);
     this.#owner.answer(sender, unauthenticatedBatch(why));
+    sender.connection.removed();
   }
 
   #forget({ connection, route }: Pick<Sender, "connection" | "route">): void {
@@ -116,7 +127,20 @@ export class Doorkeeper {
     clearTimeout(visitor.timer);
     known.delete(route);
     this.#count -= 1;
-    if (known.size === 0) this.#visitors.delete(connection);
+    connection.visitors -= 1;
+    this.#keep(connection, -visitor.greeting[0]!.length);
+    if (known.size > 0) return;
+    this.#visitors.delete(connection);
+    this.#keptBytes.delete(connection);
+  }
+
+  /** Counts bytes that are kept from now on, or not any more; false if they are too many. */
+  #keep(connection: PeerConnection, bytes: number): boolean {
+    const kept = (this.#keptBytes.get(connection) ?? 0) + bytes;
+    if (bytes > 0 && (kept > maxKeptPerConnection || this.#kept + bytes > maxKept)) return false;
+    this.#keptBytes.set(connection, kept);
+    this.#kept += bytes;
+    return true;
   }
 
   #drop({ envelope }: Sender, problem: string): void {

@@ -1,4 +1,5 @@
 import type { AddressMode, ParsedAddress } from "../address.ts";
+import { Front, needsFront } from "../front/front.ts";
 import { ZmqSocket } from "../socket.ts";
 import type { SocketEvents, SocketKind, SocketSettings } from "../socket.ts";
 import { CurveClient } from "./client-curve.ts";
@@ -60,6 +61,7 @@ export function checkSubscriptions(parsed: ParsedAddress, curve: CurveSettings, 
 
 /** Settings of a socket with those of its transport. */
 interface SecuredSettings extends SocketSettings {
+  readonly maxConnections: number | undefined;
   readonly curve: CurveSettings;
 }
 
@@ -76,22 +78,47 @@ export function connectSecured(
   return ZmqSocket.connect(endpoint, { ...settings, own }, events, kind);
 }
 
-/** A socket that binds, encrypted if there are keys; `user` is told of those that are revoked. */
+/**
+ * A socket that binds, encrypted if there are keys, behind a front if it needs one; `user` is told of keys that are
+ * revoked, and of troubles.
+ */
 export async function bindSecured(
-  { endpoint, scheme }: ParsedAddress,
+  parsed: ParsedAddress,
   settings: SecuredSettings,
   events: SocketEvents,
   user: CurveUser,
   kind?: SocketKind,
 ): Promise<[ZmqSocket, address: string]> {
-  const { server } = settings.curve;
-  if (scheme === "inproc" || !server) return ZmqSocket.bind(endpoint, settings, events, kind);
-  const release = await server.enter(user);
+  const server = parsed.scheme === "inproc" ? undefined : settings.curve.server;
+  const front = needsFront(parsed, settings.maxConnections) ? frontOf(parsed, settings, user) : undefined;
+  const leave = await server?.enter(user);
+  const release = async (): Promise<void> => {
+    await front?.close();
+    await leave?.();
+  };
   try {
-    const own = { ...settings.own, ...server.socketOptions };
-    return await ZmqSocket.bind(endpoint, { ...settings, own }, events, kind, release);
+    const own = { ...settings.own, ...server?.socketOptions };
+    const all = { ...settings, own, ipv6: front ? false : settings.ipv6 };
+    const inner = front ? `${parsed.scheme}://127.0.0.1:*` : parsed.endpoint;
+    const [socket, endpoint] = await ZmqSocket.bind(inner, all, events, kind, release);
+    if (!front) return [socket, endpoint];
+    try {
+      return [socket, await front.open(parsed, endpoint)];
+    } catch (error) {
+      await socket.close(0);
+      throw error;
+    }
   } catch (error) {
     await release();
     throw error;
   }
+}
+
+function frontOf(
+  parsed: ParsedAddress,
+  { handshakeTimeoutMs, maxConnections }: SecuredSettings,
+  user: CurveUser,
+): Front {
+  const trouble = (kind: string, describe: () => string): void => user.trouble(kind, describe);
+  return new Front(parsed, { handshakeTimeoutMs, maxConnections, trouble });
 }

@@ -68,7 +68,7 @@ export class EventGate {
 
   constructor(owner: GateOwner) {
     this.#owner = owner;
-    this.#bare = new BareFilters(owner.trouble);
+    this.#bare = new BareFilters((kind, describe) => owner.trouble(kind, describe));
   }
 
   /** A message has come that is no subscription. */
@@ -89,14 +89,14 @@ export class EventGate {
 
   /** A sync topic was subscribed. What is refused, by the index of the wish; undefined: it is not to be answered. */
   sync({ topic, id, request }: SyncTopic): ReadonlyMap<number, Refusal> | undefined {
-    const { curve, principal, deliver } = this.#owner;
+    const { curve, principal } = this.#owner;
     const key = sealKey(topic) ?? "";
     const sealer = key === "" ? undefined : curve?.openSeal(topic);
     const isKnown = key === "" || sealer !== undefined;
     const grants = isKnown ? this.#grants(key, id) : undefined;
     if (grants) grants.syncs += 1;
     if (this.#isConfused) return undefined;
-    deliver(topic, true);
+    this.#owner.deliver(topic, true);
     const refusals = new Map<number, Refusal>();
     const asker = { key, principal: sealer?.principal ?? principal };
     for (const [index, wish] of request.wishes.entries()) {
@@ -137,7 +137,10 @@ export class EventGate {
     const { method, topic, exact, start, end } = wish;
     if (controlCharacter.test(method) || controlCharacter.test(topic)) return denied;
     const name = filterKey(method, topic, exact);
-    if (end) return void this.#end(grants, wish, name);
+    if (end) {
+      this.#end(grants, wish, name);
+      return undefined;
+    }
     if (start !== 0n) return covers(grants, name) ? undefined : denied;
     const among = exact ? grants.exact : grants.wide;
     if (!among.has(name) && this.#count >= maxGrants) return tooMany;

@@ -53,7 +53,10 @@ export class FilterBook {
 
 function added<T>(map: Map<string, Counted<T>>, key: string, make: () => T): T | undefined {
   const known = map.get(key);
-  if (known) return void known.count++;
+  if (known) {
+    known.count++;
+    return undefined;
+  }
   const value = make();
   map.set(key, { value, count: 1 });
   return value;

@@ -84,14 +84,14 @@ export class PublisherPort implements SocketEvents {
   }
 
   event(type: string, code: string): void {
-    const { trouble, refused } = this.#owner;
-    const tell = (words: string): void => trouble(type, () => `${this.address}: ${words}`);
+    const owner = this.#owner;
+    const tell = (words: string): void => owner.trouble(type, () => `${this.address}: ${words}`);
     if (type === "accept:error") tell(`a subscriber could not be let in (${code}); raise the limit of open files`);
     else if (type === "receive:error") tell(`cannot receive any more (${code}); close it and open it again`);
     else if (type === "lost") this.#forgetAll();
-    else if (type === "handshake") refused(undefined);
+    else if (type === "handshake") owner.refused(undefined);
     else if (socketTroubles.has(type)) tell(code);
-    if (type === "refused") refused(`${this.address}: ${code}`);
+    if (type === "refused") owner.refused(`${this.address}: ${code}`);
   }
 
   message(frames: Buffer[]): void {
@@ -168,7 +168,8 @@ export class PublisherPort implements SocketEvents {
   }
 
   #makeGate(): EventGate {
-    const { rules, audience, trouble } = this.#owner;
+    const owner = this.#owner;
+    const { rules, audience } = owner;
     const { parsed, settings } = this.#plan;
     return new EventGate({
       rules,
@@ -177,7 +178,7 @@ export class PublisherPort implements SocketEvents {
       principal: settings.principal,
       deliver: (prefix, isOn) => this.#opened?.socket.deliver(prefix, isOn),
       isDrained: () => this.#opened?.socket.isDrained ?? false,
-      trouble: (kind, describe) => trouble(kind, () => `${this.address}: ${describe()}`),
+      trouble: (kind, describe) => owner.trouble(kind, () => `${this.address}: ${describe()}`),
     });
   }
 

@@ -23,8 +23,8 @@ interface Waiter {
   /** Undefined: all that there are. */
   readonly subscription: EventSubscription | undefined;
   readonly version: number;
-  resolve(): void;
-  reject(error: RpcError): void;
+  readonly resolve: () => void;
+  readonly reject: (error: RpcError) => void;
 }
 
 /** What a subscriber does between its users and its sockets: filters, readiness, and where each event goes. */

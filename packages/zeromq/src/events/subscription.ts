@@ -29,8 +29,8 @@ export interface SubscriptionOwner {
 }
 
 interface Taker {
-  resolve(result: IteratorResult<QueuedEvent, undefined>): void;
-  reject(error: RpcError): void;
+  readonly resolve: (result: IteratorResult<QueuedEvent, undefined>) => void;
+  readonly reject: (error: RpcError) => void;
 }
 const over: IteratorResult<never, undefined> = { done: true, value: undefined };
 

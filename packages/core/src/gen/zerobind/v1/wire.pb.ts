@@ -38,6 +38,8 @@ export interface Hello {
   clientInfo: string;
   /** Calls that the server may have open at once when it calls back. */
   maxConcurrentCalls: number;
+  /** Compressions of messages that the caller can undo; a compressed message names one by its place here, from 0. */
+  compressions: string[];
 }
 
 /** The meta of WELCOME, the answer to HELLO. */
@@ -50,6 +52,8 @@ export interface Welcome {
   serverInfo: string;
   /** Calls that the caller may have open at once. */
   maxConcurrentCalls: number;
+  /** As in Hello: those that the server can undo. */
+  compressions: string[];
 }
 
 /**
@@ -67,7 +71,7 @@ export interface Auth {
 
 /** What the sender of this message accepts from its peer. */
 export interface Limits {
-  /** Largest message body, in bytes, after its fragments are joined. */
+  /** Largest message body, in bytes, after its fragments are joined and before it was compressed. */
   maxMessageBytes: number;
   /** Largest sum of the bytes of keys and values of one block of metadata. */
   maxMetadataBytes: number;
@@ -266,6 +270,7 @@ function createBaseHello(): Hello {
     features: [],
     clientInfo: "",
     maxConcurrentCalls: 0,
+    compressions: [],
   };
 }
 
@@ -299,6 +304,9 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
     }
     if (message.maxConcurrentCalls !== 0) {
       writer.uint32(72).uint32(message.maxConcurrentCalls);
+    }
+    for (const v of message.compressions) {
+      writer.uint32(82).string(v!);
     }
     return writer;
   },
@@ -388,6 +396,14 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
             message.maxConcurrentCalls = reader.uint32();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.compressions.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -431,6 +447,9 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
         : isSet(object.max_concurrent_calls)
         ? globalThis.Number(object.max_concurrent_calls)
         : 0,
+      compressions: globalThis.Array.isArray(object?.compressions)
+        ? object.compressions.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -463,6 +482,9 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
     if (message.maxConcurrentCalls !== 0) {
       obj.maxConcurrentCalls = Math.round(message.maxConcurrentCalls);
     }
+    if (message.compressions?.length) {
+      obj.compressions = message.compressions;
+    }
     return obj;
   },
 
@@ -482,6 +504,7 @@ export const Hello: MessageFns<Hello, "zerobind.v1.Hello"> = {
     message.features = object.features?.map((e) => e) || [];
     message.clientInfo = object.clientInfo ?? "";
     message.maxConcurrentCalls = object.maxConcurrentCalls ?? 0;
+    message.compressions = object.compressions?.map((e) => e) || [];
     return message;
   },
 };
@@ -494,6 +517,7 @@ function createBaseWelcome(): Welcome {
     features: [],
     serverInfo: "",
     maxConcurrentCalls: 0,
+    compressions: [],
   };
 }
 
@@ -518,6 +542,9 @@ export const Welcome: MessageFns<Welcome, "zerobind.v1.Welcome"> = {
     }
     if (message.maxConcurrentCalls !== 0) {
       writer.uint32(48).uint32(message.maxConcurrentCalls);
+    }
+    for (const v of message.compressions) {
+      writer.uint32(58).string(v!);
     }
     return writer;
   },
@@ -583,6 +610,14 @@ export const Welcome: MessageFns<Welcome, "zerobind.v1.Welcome"> = {
             message.maxConcurrentCalls = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.compressions.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -611,6 +646,9 @@ export const Welcome: MessageFns<Welcome, "zerobind.v1.Welcome"> = {
         : isSet(object.max_concurrent_calls)
         ? globalThis.Number(object.max_concurrent_calls)
         : 0,
+      compressions: globalThis.Array.isArray(object?.compressions)
+        ? object.compressions.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -634,6 +672,9 @@ export const Welcome: MessageFns<Welcome, "zerobind.v1.Welcome"> = {
     if (message.maxConcurrentCalls !== 0) {
       obj.maxConcurrentCalls = Math.round(message.maxConcurrentCalls);
     }
+    if (message.compressions?.length) {
+      obj.compressions = message.compressions;
+    }
     return obj;
   },
 
@@ -650,6 +691,7 @@ export const Welcome: MessageFns<Welcome, "zerobind.v1.Welcome"> = {
     message.features = object.features?.map((e) => e) || [];
     message.serverInfo = object.serverInfo ?? "";
     message.maxConcurrentCalls = object.maxConcurrentCalls ?? 0;
+    message.compressions = object.compressions?.map((e) => e) || [];
     return message;
   },
 };

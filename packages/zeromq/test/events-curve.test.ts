@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { Status, startsWith } from "@zerobind/core";
-import type { EventWish, RpcError } from "@zerobind/core";
+import type { EventWish } from "@zerobind/core";
 import { curveClient, EventPublisher, ForwarderDevice, serverCurve } from "@zerobind/zeromq";
 import type { EventAuthorization, EventPublisherOptions, ServerCurve } from "@zerobind/zeromq";
 import { Subscriber, XSubscriber } from "zeromq";

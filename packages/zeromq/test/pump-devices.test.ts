@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "@jest/globals";
 import { ForwarderDevice, StreamerDevice } from "@zerobind/zeromq";
-import { Dealer, Publisher, Pull, Push, Subscriber } from "zeromq";
+import { Dealer, Publisher, Pull, Push, Subscriber, XSubscriber } from "zeromq";
 import { pythonPeer, withPython } from "./python.ts";
 import { raw, track } from "./support.ts";
 
@@ -305,4 +305,21 @@ while len(seen) < 3000:
 say("all", len(seen))
 `);
   expect(await workers.line()).toBe("all 3000");
+});
+
+test("a peer cannot make a forwarder deaf, nor swallow what others subscribe to", async () => {
+  const device = await forwarder();
+  const { frontend, backend } = device.addresses;
+  const hostile = raw(new XSubscriber());
+  hostile.connect(backend[0]!);
+  await hostile.send(Buffer.from("\x01again"));
+  // ZeroMQ takes the second part for a subscription that is there already, says nothing of it, and waits for another.
+  for (let count = 0; count < 10; count++) {
+    await hostile.send(["x", Buffer.from("\x01again")]);
+    if (count === 5) await delay(50);
+  }
+  const [pub, sub] = [publisher(frontend[0]!), subscriber(backend[0]!, "price")];
+  await subscribed(sub, () => pub.send(["price", "1"]));
+  expect(device.state).toBe("open");
+  expect(device.counters.topics).toBe(2);
 });

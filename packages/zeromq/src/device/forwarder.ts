@@ -58,18 +58,29 @@ export class ForwarderDevice extends PumpDevice {
     this.back?.socket.send(frames, this.#sendFailed);
   }
 
-  /** `01 topic` subscribes, `00 topic` ends that; XPUB tells only the first and the last of each topic. */
+  /**
+   * `01 topic` subscribes, `00 topic` ends that; XPUB tells only the first and the last of each topic. What else a peer
+   * sends comes along with the next of those, which may be somebody else's.
+   */
   protected fromBack(frames: Buffer[]): void {
-    const first = frames.length === 1 ? frames[0]?.[0] : undefined;
-    if (first !== 0 && first !== 1) {
-      this.#dropped += 1;
-      const text = "something that is no subscription came from a subscriber and was dropped";
-      return this.troubles.report("drop", () => text);
+    for (const frame of frames) {
+      const kind = frame[0];
+      if (kind === 0 || kind === 1) this.#subscription(kind, frame);
+      else this.#drop();
     }
-    const topic = frames[0]!.toString("latin1", 1);
-    if (first === 1) this.#topics.add(topic);
+  }
+
+  #subscription(kind: 0 | 1, frame: Buffer): void {
+    const topic = frame.toString("latin1", 1);
+    if (kind === 1) this.#topics.add(topic);
     else this.#topics.delete(topic);
-    this.front?.socket.send(frames, this.#sendFailed);
+    this.front?.socket.send([frame], this.#sendFailed);
+  }
+
+  #drop(): void {
+    this.#dropped += 1;
+    const text = "something that is no subscription came from a subscriber and was dropped";
+    this.troubles.report("drop", () => text);
   }
 
   protected override onLost(side: "front" | "back"): void {

@@ -113,20 +113,20 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     }
   }
 
-  opened(packed: PackedMessage): { value: unknown } | undefined {
+  opened(packed: PackedMessage): { value: unknown } | RpcError {
     try {
       return { value: this.port.codec.unpack(this.inboundType, packed) };
     } catch (thrown) {
-      this.#failUnread(thrown);
-      return undefined;
+      return this.#failUnread(thrown);
     }
   }
 
   /** A whole message that does not belong to a stream, and came compressed. False: the call has failed over it. */
   protected onPacked(packed: PackedMessage): boolean {
     const opened = this.opened(packed);
-    if (opened) this.onMessage(opened.value);
-    return opened !== undefined;
+    if (opened instanceof RpcError) return false;
+    this.onMessage(opened.value);
+    return true;
   }
 
   /** What goes along with the messages; the caller's half has nothing. */
@@ -284,9 +284,11 @@ export abstract class CallHalf extends Timed implements InboundOwner, StreamSink
     return false;
   }
 
-  #failUnread(thrown: unknown): void {
+  #failUnread(thrown: unknown): RpcError {
     const { maxMessageBytes } = this.port.limits;
-    this.failHere(notDecoded(this.inboundType.$type, thrown, maxMessageBytes, this.strangeCompression));
+    const error = notDecoded(this.inboundType.$type, thrown, maxMessageBytes, this.strangeCompression);
+    this.failHere(error);
+    return error;
   }
 
   #checkSize(bytes: number): boolean {

@@ -162,8 +162,8 @@ export class CallingEnd implements AttachmentListener, ClientSessionOwner {
   over(session: ClientSession, reason: string, fatal: StatusCode | undefined): void {
     this.#sessions.delete(session);
     this.#drop(session, reason);
-    this.hopeless = fatal;
-    if (fatal !== undefined) this.#owner.hopeless();
+    this.hopeless = this.connected ? undefined : fatal;
+    if (this.hopeless !== undefined) this.#owner.hopeless();
     this.#owner.changed();
   }
 

@@ -6,7 +6,7 @@ import { compressedHeadBytes, uncompressedBytes, withHead } from "./compression.
 import type { CompressionElement } from "./compression.ts";
 import type { AnyMessageType } from "./contract.ts";
 import { TooLargeError } from "./outgoing.ts";
-import { FrameReader, WireError, copyOf } from "./records.ts";
+import { FrameReader, WireError, attachBytes, copyOf } from "./records.ts";
 
 /** The codec of one session whose binding compresses: what it does to messages that leave is what the peer can undo. */
 export class CompressingCodec implements BodyCodec {
@@ -59,6 +59,9 @@ export class CompressingCodec implements BodyCodec {
     if (!element) throw new StrangeCompressionError(payload[0], namesOf(this.#elements));
     const bytes = uncompressedBytes(payload);
     if (bytes > maxBytes) throw new TooLargeError(bytes);
+    // Windows count what it says, and memory has what has come.
+    if (length > 2 * bytes + attachBytes)
+      throw new WireError(`it has ${length} bytes compressed, far more than the ${bytes} that it says`);
     const compressed = payload.subarray(compressedHeadBytes);
     // What is a small part of its batch would keep all of that.
     const isOwn = compressed.byteLength * 2 >= compressed.buffer.byteLength;

@@ -13,7 +13,7 @@ import { callMethods, checkContract } from "./contract.ts";
 import type { Contract } from "./contract.ts";
 import { throttleChecks } from "./lane.ts";
 import type { ThrottleOptions } from "./lane.ts";
-import { serviceDescription } from "./serve-options.ts";
+import { hasRule, serviceDescription } from "./serve-options.ts";
 import type { HandlerClass, MethodServeOptions, Serialize, ServeOptions, ServiceDescription } from "./serve-options.ts";
 
 /** What may be said of a method of a decorated class. */
@@ -103,7 +103,24 @@ export function authorize(rule: AuthorizationRule): AuthorizeDecorator {
     const isClass = context === undefined || (typeof context === "object" && context.kind === "class");
     const subject = isClass && typeof target === "function" ? target : functionOf(target, context, descriptor);
     Reflect.defineMetadata(authorizeKey, { rule: value }, subject);
+    Object.defineProperty(subject, hasRule, { configurable: true, value: true });
+    if (isClass) return;
+    // A decorator above this one may put another function in the place of the method.
+    if (typeof context === "object") watchRule(context as ClassMethodDecoratorContext);
+    else if (context !== undefined) Reflect.defineMetadata(authorizeKey, { rule: value }, target, context);
   };
+}
+
+/** Refuses instances whose class has lost the rule of a method: it cannot be seen before that by standard decorators. */
+function watchRule(context: ClassMethodDecoratorContext): void {
+  const { name } = context;
+  context.addInitializer(function (this: unknown) {
+    const type = (this as object).constructor as HandlerClass<object>;
+    if (inherited(type, String(name), authorizeKey)) return;
+    throw new TypeError(
+      `${type.name}.${String(name)}: @authorize is below a decorator that puts another function in its place, and nobody would be asked; make @authorize the topmost`,
+    );
+  });
 }
 
 /** Standard decorators get the function itself, the older ones the property that holds it. */
@@ -112,11 +129,12 @@ function functionOf(
   context: string | symbol | ClassDecoratorContext | ClassMethodDecoratorContext | undefined,
   descriptor: PropertyDescriptor | undefined,
 ): object {
-  const isMethod = descriptor !== undefined || (typeof context === "object" && context.kind === "method");
+  const isOfInstances = typeof context === "object" && context.kind === "method" && !context.static && !context.private;
+  const isMethod = descriptor !== undefined || isOfInstances;
   const decorated: unknown = descriptor ? descriptor.value : target;
   if (isMethod && typeof decorated === "function") return decorated;
   throw new TypeError(
-    "@operation, @throttle and @authorize are for methods, @authorize for classes too; what else is for a whole class is said in @service",
+    "@operation, @throttle and @authorize are for methods of instances, @authorize for classes too; what else is for a whole class is said in @service",
   );
 }
 
@@ -127,6 +145,7 @@ function describe(target: HandlerClass<object>): ServiceDescription {
   };
   const members = new Map<string, string>();
   const holders = new Map<string, object>();
+  const ruled = new Set<string>();
   const methods: Record<string, MethodServeOptions> = { ...options.methods };
   for (const [member, holder] of membersOf(target.prototype as object)) {
     const settings = inherited(target, member, operationKey) as OperationSettings | undefined;
@@ -137,7 +156,9 @@ function describe(target: HandlerClass<object>): ServiceDescription {
     const other = members.get(localName);
     if (other !== undefined && holders.get(localName) === holder)
       throw new TypeError(`${target.name}: ${other} and ${member} are both said to be ${localName}`);
-    // The class's own goes before those of the classes that it extends.
+    if (access && !ruled.has(localName)) methods[localName] = { ...methods[localName], authorize: access.rule };
+    if (access) ruled.add(localName);
+    // The class's own goes before those of the classes that it extends, whose rule it keeps if it says none.
     if (other !== undefined) continue;
     members.set(localName, member);
     holders.set(localName, holder);
@@ -146,7 +167,6 @@ function describe(target: HandlerClass<object>): ServiceDescription {
       ...methods[localName],
       ...(limits && { throttle: limits }),
       ...(serialize && { serialize }),
-      ...(access && { authorize: access.rule }),
     };
   }
   const rule = ruleOf(target);
@@ -180,7 +200,7 @@ function inherited(target: HandlerClass<object>, member: string, key: string): u
   for (const each of prototypes(target.prototype as object)) {
     const implementation: unknown = Object.getOwnPropertyDescriptor(each, member)?.value;
     if (typeof implementation !== "function") continue;
-    const found: unknown = Reflect.getOwnMetadata(key, implementation);
+    const found: unknown = Reflect.getOwnMetadata(key, implementation) ?? Reflect.getOwnMetadata(key, each, member);
     if (found) return found;
   }
   return undefined;

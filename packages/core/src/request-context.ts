@@ -166,8 +166,9 @@ export class ServerCall extends CallContext implements IncomingCall {
   prepare(): boolean {
     if (!(this.request instanceof PackedMessage)) return true;
     const opened = this.opened(this.request);
-    this.request = opened?.value;
-    return opened !== undefined;
+    const isThere = !(opened instanceof RpcError);
+    this.request = isThere ? opened.value : undefined;
+    return isThere;
   }
 
   protected override onPacked(packed: PackedMessage): boolean {

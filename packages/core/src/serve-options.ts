@@ -62,6 +62,9 @@ export type HandlerClass<Handler> = abstract new (...args: never[]) => Handler;
 /** Where a class keeps what decorators said of it. */
 export const serviceDescription: unique symbol = Symbol.for("zerobind.service") as never;
 
+/** What decorators have said of who may call a class or method has this, so that it is not lost where nobody reads it. */
+export const hasRule: unique symbol = Symbol.for("zerobind.authorize") as never;
+
 /** What decorators said of a class. */
 export interface ServiceDescription {
   readonly contract: Contract;

@@ -5,7 +5,7 @@ import { callMethods, checkHasCalls, methodPath } from "./contract.ts";
 import type { Contract, MethodDescriptor } from "./contract.ts";
 import type { Need, TransportElement } from "./binding.ts";
 import { throttleChecks } from "./lane.ts";
-import { describedService } from "./serve-options.ts";
+import { describedService, hasRule } from "./serve-options.ts";
 import type { HandlerClass, MethodServeOptions, ServeOptions, Service } from "./serve-options.ts";
 
 const incomplete = new WeakSet<object>();
@@ -71,7 +71,7 @@ function missingMethods(
   members: ReadonlyMap<string, string>,
 ): readonly MethodDescriptor[] {
   const isClass = typeof handler === "function";
-  const holder = isClass ? (handler as { prototype: object }).prototype : handler;
+  const holder = holderOf(handler);
   const missing = callMethods(contract).filter(
     ({ localName }) => typeof memberOf(holder, members.get(localName) ?? localName) !== "function",
   );
@@ -81,6 +81,11 @@ function missingMethods(
   throw new TypeError(
     `the handler of ${contract.typeName} has no method ${names}${hint}; add them, or mark it with partial(contract, handler)`,
   );
+}
+
+/** What has the members: the handler, or what its instances will be. */
+function holderOf(handler: object): object {
+  return typeof handler === "function" ? (handler as { prototype: object }).prototype : handler;
 }
 
 /** A member of the handler or of its class, but none that every object has. */
@@ -116,12 +121,26 @@ export function toService(first: unknown, second: unknown, third: ServeOptions |
       `the handler of ${contract.typeName} must be an object or a class, not ${second === null ? "null" : typeof second}`,
     );
   const said = describedService(second) ?? describedService(second.constructor);
+  if (said?.contract.typeName !== contract.typeName) checkRules(contract, second, third);
   if (said?.contract.typeName !== contract.typeName)
     return { contract, handler: second, options: third ?? {}, members: new Map<string, string>() };
   // How instances are made and kept says nothing of one that is there.
   const { instancing, create, ...ofAny } = said.options;
   const ofClass = typeof second === "function" ? { instancing, create } : {};
   return { contract, handler: second, options: overriding({ ...ofAny, ...ofClass }, third), members: said.members };
+}
+
+/** TypeError for a class whose decorators say who may call it, where nobody would read that. */
+function checkRules(contract: Contract, handler: object, options: ServeOptions | undefined): void {
+  if (options?.authorize !== undefined) return;
+  const type: unknown = typeof handler === "function" ? handler : handler.constructor;
+  const holder = holderOf(handler);
+  const methods = callMethods(contract).map(({ localName }) => memberOf(holder, localName));
+  if (![type, ...methods].some((each) => typeof each === "function" && hasRule in each)) return;
+  const name = typeof type === "function" ? type.name : "the handler";
+  throw new TypeError(
+    `${name}: @authorize says who may call it, and nobody would be asked, since it has no @service(${contract.typeName}); add that, or say authorize in the options of serve`,
+  );
 }
 
 /** What `serve` is given goes before what decorators say: each option of its own, those of each method too. */

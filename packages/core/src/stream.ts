@@ -1,5 +1,6 @@
 import { PackedMessage } from "./compression.ts";
 import type { MessageInit } from "./contract.ts";
+import { RpcError } from "./rpc-error.ts";
 import { now } from "./timer-wheel.ts";
 import { inNextTurn } from "./turn.ts";
 
@@ -26,8 +27,8 @@ export interface InboundOwner {
   taken(messages: number, bytes: number): void;
   /** The consumer wants no more. */
   left(reason: unknown): void;
-  /** The message that came compressed; undefined if there is none in it, which has ended the stream with an error. */
-  opened(packed: PackedMessage): { value: unknown } | undefined;
+  /** The message that came compressed; an error if there is none in it, with which a call that was open has ended. */
+  opened(packed: PackedMessage): { value: unknown } | RpcError;
 }
 
 interface Waiter<T> {
@@ -64,7 +65,7 @@ export class Inbound<T> implements ResponseStream<T> {
     if (this.#waiters.length > 0) {
       // If there is nothing in it, whoever waits has been told so.
       const opened = this.#opened(value);
-      if (!opened) return true;
+      if (opened instanceof RpcError) return true;
       const waiter = this.#waiters.shift();
       this.#took(bytes);
       waiter?.resolve(opened);
@@ -108,7 +109,10 @@ export class Inbound<T> implements ResponseStream<T> {
       this.#bufferedBytes -= bytes;
       this.#took(bytes);
       const opened = this.#opened(value);
-      if (opened) return Promise.resolve(opened);
+      if (!(opened instanceof RpcError)) return Promise.resolve(opened);
+      // Where the end has come already, nobody else says so, and the stream must not look complete.
+      this.abort(opened);
+      this.#error ??= { thrown: opened };
     }
     return new Promise((resolve, reject) => {
       if (this.#done) this.#finish({ resolve, reject });
@@ -134,10 +138,10 @@ export class Inbound<T> implements ResponseStream<T> {
     return Promise.resolve();
   }
 
-  #opened(value: T): { done: false; value: T } | undefined {
+  #opened(value: T): { done: false; value: T } | RpcError {
     if (!(value instanceof PackedMessage)) return { done: false, value };
     const opened = this.#owner.opened(value);
-    return opened && { done: false, value: opened.value as T };
+    return opened instanceof RpcError ? opened : { done: false, value: opened.value as T };
   }
 
   #leave(reason: unknown): void {

@@ -324,6 +324,97 @@ describe("@authorize", () => {
     expect(() => new ServiceHost({ binding: stack }).serve(Twice)).toThrow("Twice: who may call it is said twice");
   });
 
+  test("holds for the method of the contract, also where a class that extends it has another of its own for that", async () => {
+    class Renamed extends Guarded {
+      @operation("Work")
+      labour({ sequence }: { sequence: number }) {
+        return { sequence: sequence * 4 };
+      }
+    }
+    expect(await codes((host) => host.serve(Renamed), [])).toEqual([denied, OK, OK, denied]);
+    class Opened extends Renamed {
+      @authorize("anyone")
+      override labour({ sequence }: { sequence: number }) {
+        return { sequence };
+      }
+    }
+    expect(await codes((host) => host.serve(Opened))).toEqual([OK, OK, stranger, stranger]);
+  });
+
+  test("is refused where nobody would be asked: without @service, or of another contract", () => {
+    class Plain {
+      work() {
+        return { sequence: 1 };
+      }
+    }
+    class OnMethod extends Plain {
+      @authorize(["admin"])
+      override work() {
+        return { sequence: 2 };
+      }
+    }
+    @authorize(["admin"])
+    class OnClass extends Plain {}
+    class Heir extends OnClass {}
+    const host = new ServiceHost({ binding: stack });
+    for (const each of [OnMethod, OnClass, Heir])
+      for (const handler of [each, new each()])
+        expect(() => host.serve(Worker, partial(Worker, handler as never))).toThrow(
+          `${each.name}: @authorize says who may call it, and nobody would be asked, since it has no @service(test.v1.Worker)`,
+        );
+    const other = { ...Worker, typeName: "test.v2.Worker" };
+    const handler = partial(other, Guarded as never);
+    expect(() => host.serve(other, handler)).toThrow("Guarded: @authorize says");
+    host.serve(other, handler, { authorize: "authenticated" });
+    host.serve(Worker, partial(Worker, Plain as never));
+  });
+
+  test("is not lost below a decorator that puts another function in the place of the method", async () => {
+    const wrapped = <This, Args extends unknown[], R>(method: (this: This, ...args: Args) => R) =>
+      function (this: This, ...args: Args): R {
+        return method.apply(this, args);
+      };
+    @service(Worker)
+    class Wrapped extends Base {
+      @wrapped
+      @authorize(["admin"])
+      override hint({ sequence }: { sequence: number }) {
+        return { sequence };
+      }
+    }
+    const lost =
+      "Wrapped.hint: @authorize is below a decorator that puts another function in its place, and nobody would be asked; make @authorize the topmost";
+    expect(() => new Wrapped()).toThrow(lost);
+    await using host = new ServiceHost({ binding: stack }).serve(Wrapped);
+    await expect(host.open("memory://*")).rejects.toThrow(lost);
+    class Again extends Wrapped {
+      @authorize(["admin"])
+      @wrapped
+      override hint({ sequence }: { sequence: number }) {
+        return { sequence };
+      }
+    }
+    expect(await codes((each) => each.serve(Again), [])).toEqual([denied, denied, denied, denied]);
+
+    class Old extends Base {
+      override hint({ sequence }: { sequence: number }) {
+        return { sequence };
+      }
+    }
+    const descriptor = Object.getOwnPropertyDescriptor(Old.prototype, "hint")!;
+    authorize(["admin"])(Old.prototype, "hint", descriptor);
+    Object.defineProperty(Old.prototype, "hint", { ...descriptor, value: wrapped(Old.prototype.hint) });
+    service(Worker)(Old);
+    expect(await codes((each) => each.serve(Old))).toEqual([stranger, stranger, stranger, stranger]);
+  });
+
+  test("refuses methods that carry out no calls", () => {
+    const rule = authorize(["admin"]) as (target: object, context: object) => void;
+    const method = { kind: "method", name: "work" };
+    for (const each of [{ static: true }, { private: true }])
+      expect(() => rule(() => undefined, { ...method, ...each })).toThrow("are for methods of instances");
+  });
+
   test("refuses what is no rule, and what is neither a class nor a method", () => {
     expect(() => authorize([])).toThrow('the rule of @authorize must be "anyone", "authenticated"');
     expect(() => authorize("nobody" as never)).toThrow(TypeError);

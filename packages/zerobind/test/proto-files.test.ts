@@ -161,6 +161,13 @@ describe("options of methods", () => {
     ["timeout: { seconds: -1 }", /a\.S\/Do: timeout must be positive$/],
     ['local_name: "then"', /a\.S\/Do: local_name "then" is no name that a client or handler can have$/],
     ['local_name: "a b"', /local_name "a b" is no name/],
+    [
+      'require: "a"',
+      /a\.S\/Do: there is no require; there are one_way, event, pipeline, ticket, timeout, requires, faults, local_name$/,
+    ],
+    ['requires: ["a", ""]', /a\.S\/Do: requires must be roles: texts that are not empty$/],
+    ["requires: [5]", /requires must be roles/],
+    ['} ; option (zerobind.v1.operatio) = { requires: "a"', /\(zerobind\.v1\.operatio\) is no option of methods; is/],
     ['faults: "a.Missing"', /faults names a\.Missing, which is no message that is defined here$/],
   ])("%s is refused", async (option, message) => {
     const files = withOption(option);

@@ -15,6 +15,7 @@ export type { ClientCurve, CurveClientOptions } from "./curve/client-curve.ts";
 export type { CurveOption } from "./curve/secured.ts";
 export { EventPublisher } from "./events/publisher.ts";
 export type { SubscriberWish } from "./events/publisher.ts";
+export type { AuthorizeEvents, EventAuthorization } from "./events/event-rules.ts";
 export { EventSubscriber } from "./events/subscriber.ts";
 export type {
   EventFailure,

@@ -61,6 +61,8 @@ class Listener implements Attachment, PeerOwner, SocketEvents, DoorOwner, CurveU
   /** Routing ids of all connections, and of those that were there when a key was revoked; only with a doorkeeper. */
   readonly #present = new Set<string>();
   readonly #doubtful = new Set<string>();
+  /** Until then, those who arrive may have been let in by a key that was revoked since. */
+  #doubtsEndMs = -Infinity;
   #address = "";
   #socket: ZmqSocket | undefined;
   #release: () => void = () => undefined;
@@ -130,7 +132,7 @@ class Listener implements Attachment, PeerOwner, SocketEvents, DoorOwner, CurveU
       if (end < 1 || frames[end]![0] !== nativeMark)
         return this.#drop("delimiter", "has no empty frame between envelope and body", frames);
     }
-    if (this.#door && frames.length === 2 && delimited) return void this.#present.add(frames[0]!.toString("latin1"));
+    if (this.#door && frames.length === 2 && delimited) return this.#arrived(frames[0]!.toString("latin1"));
     if (end > maxHops) return this.#drop("hops", `went through more than ${maxHops} devices`, frames);
     for (let hop = 1; hop < end; hop++)
       if (frames[hop]!.length > maxHopBytes)
@@ -145,13 +147,16 @@ class Listener implements Attachment, PeerOwner, SocketEvents, DoorOwner, CurveU
     const route = hops === 1 ? "" : routeKey(frames, hops);
     const link = connection.links.get(route);
     // Whoever begins anew behind a proxy need not be the same as before.
-    const isKnown = link !== undefined && !(this.#door && sessionTag(body[0]!) === 0);
-    if (isKnown) return link.receiver?.receive(body);
+    if (link && this.#door && sessionTag(body[0]!) === 0) {
+      link.lose("the peer begins anew");
+      // With its last link the connection may have been forgotten.
+      return this.#native(frames, hops, body);
+    }
+    if (link) return link.receiver?.receive(body);
     if (connection.links.size >= maxLinksPerConnection)
       return this.#drop("links", "comes from one peer too many behind one connection", frames);
     const sender = { connection, route, envelope: frames.slice(0, hops) };
     if (!this.#door) return this.#accept(sender, body, this.#settings.principal);
-    link?.lose("the peer begins anew");
     this.#door.message(sender, body);
   }
 
@@ -172,11 +177,17 @@ class Listener implements Attachment, PeerOwner, SocketEvents, DoorOwner, CurveU
   }
 
   /** A key is not let in any more: its links end. Which plain peers have it is not known, so all have to come again. */
-  revoked(key: string): void {
+  revoked(key: string, _cameIn: boolean, isComing: boolean): void {
+    if (isComing) this.#doubtsEndMs = performance.now() + this.#settings.handshakeTimeoutMs;
     for (const id of this.#present) this.#doubtful.add(id);
     for (const connection of [...this.#connections.values()])
       for (const link of [...connection.links.values()])
         if (link.key === key) link.expel("its key is not allowed here any more");
+  }
+
+  #arrived(id: string): void {
+    this.#present.add(id);
+    if (performance.now() < this.#doubtsEndMs) this.#doubtful.add(id);
   }
 
   #lost(id: string): void {

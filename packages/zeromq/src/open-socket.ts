@@ -72,6 +72,7 @@ export class OpenSocket implements CurveUser, SocketEvents {
   #leaving: Promise<void> = Promise.resolve();
   /** Told when there is a socket again, or never will be. */
   #waiting: (() => void)[] = [];
+  #opening: Promise<void> = Promise.resolve();
   #isAway = false;
   #isOpening = false;
   #again = false;
@@ -95,6 +96,17 @@ export class OpenSocket implements CurveUser, SocketEvents {
   }
 
   async open(): Promise<void> {
+    this.#isOpening = true;
+    try {
+      await this.#open();
+    } finally {
+      this.#isOpening = false;
+    }
+    // Once the owner has this; whoever was revoked may have come in before.
+    if (this.#again) setImmediate(() => void (this.#isOver() || this.#renew()));
+  }
+
+  async #open(): Promise<void> {
     const { kind, mode, parsed, settings, maxFrameBytes } = this.#plan;
     const own = {
       reconnectInterval: settings.reconnectMinMs,
@@ -133,6 +145,9 @@ export class OpenSocket implements CurveUser, SocketEvents {
     clearTimeout(this.#timer);
     this.#tellWaiting();
     await this.#shut(lingerMs);
+    // One that was under way ends after that, and with it its socket.
+    await this.#opening;
+    await this.#shut(0);
   }
 
   message(frames: Buffer[]): void | Promise<void> {
@@ -190,9 +205,10 @@ export class OpenSocket implements CurveUser, SocketEvents {
     this.#leave();
     this.#isOpening = true;
     this.#again = false;
-    await this.#leaving;
+    const opening = this.#leaving.then(() => (this.#closed ? undefined : this.#open()));
+    this.#opening = opening.catch(() => undefined);
     try {
-      if (!this.#closed) await this.open();
+      await opening;
     } catch (error) {
       this.#events.event("curve", `it cannot be opened again yet: ${String(error)}`);
       this.#isOpening = false;

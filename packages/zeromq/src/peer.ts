@@ -29,6 +29,8 @@ export class PeerConnection {
   alive: boolean = true;
   /** By the hops after the first, see `routeKey`. */
   readonly links: Map<string, ListenerLink> = new Map();
+  /** How many have said something and are being asked who they are. */
+  visitors: number = 0;
   /** Plain requests that wait for their answers. */
   readonly #waiting = new Set<(reason: string) => void>();
   /** Bytes of large plain replies that this process still keeps: ZeroMQ lets go of them when they are sent. */
@@ -88,9 +90,10 @@ export class PeerConnection {
     this.#forget(this);
   }
 
-  /** Called when a link was taken out: without links and requests there is nothing to remember. */
+  /** Called when a link was taken out: without links, visitors and requests there is nothing to remember. */
   removed(): void {
-    if (this.links.size === 0 && this.#waiting.size === 0 && this.#keptBytes === 0) this.#forget(this);
+    if (this.links.size === 0 && this.visitors === 0 && this.#waiting.size === 0 && this.#keptBytes === 0)
+      this.#forget(this);
   }
 }
 

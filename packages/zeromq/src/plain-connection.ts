@@ -117,7 +117,7 @@ export class PlainConnection implements Attempt, PlainPeer, SocketEvents {
     const { describe, refusal } = handshakeFailure(type, code, this.#settings.curve.client);
     const unlike = (): string =>
       `the other end is no REP socket, or does not speak ZeroMQ as this one does (${code}); trying again`;
-    this.#fail(type, refusal === "no" ? unlike : describe, refusal);
+    this.#fail(type, refusal === "sure" ? describe : unlike, refusal);
   }
 
   #accept(): void {

@@ -1,19 +1,13 @@
 import { PlainGateway, PlainLink, RpcError, Status } from "@zerobind/core";
-import type {
-  AttachOptions,
-  Attachment,
-  AttachmentListener,
-  PlainPeer,
-  PlainRequest,
-  TransportElement,
-} from "@zerobind/core";
+import type { AttachOptions, Attachment, AttachmentListener, PlainPeer, TransportElement } from "@zerobind/core";
 import { AddressGate } from "./gate.ts";
-import { openSocket, unheardOptions } from "./open-socket.ts";
+import { openSocket, socketTroubles, unheardOptions } from "./open-socket.ts";
 import type { OpenSocket, SocketPlan } from "./open-socket.ts";
 import { toSettings, zeromqOptions } from "./options.ts";
 import type { ZeromqOptions } from "./options.ts";
 import { readPlainCall } from "./plain.ts";
 import type { PlainCall } from "./plain.ts";
+import { PulledCall } from "./pulled-call.ts";
 import type { SocketEvents } from "./socket.ts";
 import { Troubles } from "./trouble.ts";
 
@@ -129,6 +123,11 @@ abstract class PipeEnd implements Attachment, SocketEvents {
     return this.#closing;
   }
 
+  /** Trouble with keys, in words. */
+  protected told(type: string, words: string): void {
+    this.troubles.report(type, () => words);
+  }
+
   abstract message(frames: Buffer[]): void | Promise<void>;
   protected abstract onClose(lingerMs: number): Promise<void>;
 
@@ -138,11 +137,12 @@ abstract class PipeEnd implements Attachment, SocketEvents {
         "connect",
         () => "connection refused, nobody is listening or the host cannot be found; trying again",
       );
-    else if (type.startsWith("handshake:error"))
+    else if (type === "stranger")
       this.troubles.report(
         type,
-        () => `the other end is not the other half of PUSH and PULL, or does not speak ZeroMQ (${code})`,
+        () => `the other end is not the other half of PUSH and PULL, or does not speak ZeroMQ: ${code}`,
       );
+    else if (socketTroubles.has(type)) this.told(type, code);
     else if (type === "receive:error")
       this.troubles.report(type, () => `cannot receive any more (${code}); close this end and open it again`);
   }
@@ -152,6 +152,7 @@ abstract class PipeEnd implements Attachment, SocketEvents {
 class PushEnd extends PipeEnd implements PlainPeer {
   readonly #gateway: PlainGateway;
   readonly #link: PlainLink;
+  readonly #refused: (words: string) => void;
   #connections = 0;
 
   constructor(plan: SocketPlan, own: OwnSettings, options: AttachOptions, listener: AttachmentListener) {
@@ -165,6 +166,7 @@ class PushEnd extends PipeEnd implements PlainPeer {
       trouble: (kind, describe) => this.troubles.report(kind, describe),
     });
     this.#link = new PlainLink(this.#gateway, this);
+    this.#refused = (words) => listener.trouble(`${this.address}: ${words}`, true);
   }
 
   get remoteAddress(): string {
@@ -172,7 +174,7 @@ class PushEnd extends PipeEnd implements PlainPeer {
   }
 
   send(id: number, frames: Uint8Array[]): boolean {
-    void this.opened?.socket.sendWhenRoom(frames).then((isSent) => {
+    void this.opened?.sendWhenRoom(frames).then((isSent) => {
       if (isSent) this.#link.sent(id);
     });
     return true;
@@ -185,7 +187,16 @@ class PushEnd extends PipeEnd implements PlainPeer {
     else if (type === "disconnect") {
       this.#connections = Math.max(this.#connections - 1, 0);
       if (this.#connections === 0) this.#link.lose("the last peer has disconnected");
+    } else if (type === "lost") {
+      this.#connections = 0;
+      this.#link.lose("its connections were ended, to be made anew");
     } else super.event(type, code);
+  }
+
+  /** Calls fail by it, where they do not wait. */
+  protected override told(type: string, words: string): void {
+    if (type === "refused") this.#refused(words);
+    else super.told(type, words);
   }
 
   message(): void {
@@ -242,52 +253,5 @@ class PullEnd extends PipeEnd {
     if (this.#isDraining || this.#running >= this.#own.maxRunningCalls) return;
     this.#resume?.();
     this.#resume = undefined;
-  }
-}
-
-/** A request that nobody waits for. */
-class PulledCall implements PlainRequest {
-  readonly path: string;
-  readonly body: Uint8Array;
-  readonly timeoutMs: number;
-  readonly metadata: PlainCall["metadata"];
-  readonly remoteAddress: string;
-  readonly #over: (error: RpcError | undefined, wasRefused: boolean) => void;
-  #isOver = false;
-
-  constructor(
-    call: PlainCall,
-    remoteAddress: string,
-    over: (error: RpcError | undefined, wasRefused: boolean) => void,
-  ) {
-    this.path = call.path;
-    this.body = call.body;
-    this.timeoutMs = call.timeoutMs;
-    this.metadata = call.metadata;
-    this.remoteAddress = remoteAddress;
-    this.#over = over;
-  }
-
-  onGone(): void {
-    // Nothing tells who has sent it.
-  }
-
-  reply(): boolean {
-    return this.#end(undefined, false);
-  }
-
-  fail(error: RpcError): boolean {
-    return this.#end(error, true);
-  }
-
-  over(error: RpcError | undefined): void {
-    this.#end(error, false);
-  }
-
-  #end(error: RpcError | undefined, wasRefused: boolean): boolean {
-    if (this.#isOver) return false;
-    this.#isOver = true;
-    this.#over(error, wasRefused);
-    return true;
   }
 }

@@ -26,6 +26,7 @@ export function readMethodOptions(
       undefined,
       `the option (zerobind.v1.operation) of ${bare(method.parent?.fullName ?? "")}/${method.name}: ${what}`,
     );
+  checkNames(method, operation, problem);
   const localName = text(operation["local_name"]);
   if (localName !== "" && !isLocalName(localName))
     throw problem(`local_name "${localName}" is no name that a client or handler can have`);
@@ -39,7 +40,7 @@ export function readMethodOptions(
     if (type === undefined) throw problem(`faults names ${name}, which is no message that is defined here`);
     return type;
   });
-  const requires = listOf(operation["requires"]);
+  const requires = rolesIn(operation["requires"], problem);
   const idempotency = idempotencies[text(optionOf(method, "idempotency_level"))];
   return {
     localName: localName === "" ? localNameOf(method.name) : localName,
@@ -52,6 +53,26 @@ export function readMethodOptions(
       ...(optionOf(method, "deprecated") === true && { deprecated: true }),
     },
   };
+}
+
+const fields = new Set("one_way event pipeline ticket timeout requires faults local_name".split(" "));
+
+/** The parser takes any name of an option, and one that is misspelt must not leave a method open that requires something. */
+function checkNames(method: protobuf.Method, operation: ParsedObject, problem: (what: string) => Error): void {
+  const unknown = Object.keys(operation).find((name) => !fields.has(name));
+  if (unknown !== undefined) throw problem(`there is no ${unknown}; there are ${[...fields].join(", ")}`);
+  for (const option of (method.parsedOptions ?? []) as ParsedObject[])
+    for (const name of Object.keys(option))
+      if (/^\(\.?zerobind\.v1\./.test(name) && bare(name.slice(1, -1)) !== "zerobind.v1.operation")
+        throw problem(`${name} is no option of methods; is (zerobind.v1.operation) meant?`);
+}
+
+/** The roles of `requires`; what is none must not be passed over. */
+function rolesIn(value: Parsed, problem: (what: string) => Error): string[] {
+  if (value === undefined) return [];
+  const roles = Array.isArray(value) ? value : [value];
+  if (roles.every((role) => typeof role === "string" && role !== "")) return roles as string[];
+  throw problem("requires must be roles: texts that are not empty");
 }
 
 /** The service that the server calls back, from the options of the service. */

@@ -88,6 +88,11 @@ export class AllowList {
     return this.#ask && this.#answer(this.#ask, key, peer);
   }
 
+  /** What a decision comes to when it is used: the key may have been revoked in between. */
+  confirm(key: string, decided: Principal | undefined): Principal | undefined {
+    return this.#directory || this.#revoked.has(key) ? this.#known(key) : decided;
+  }
+
   /**
    * Admits a key, also one that was revoked. Without a principal it stands for who the list has it for already, or else
    * for itself: its name is the key. TypeError for what is no key or no principal.

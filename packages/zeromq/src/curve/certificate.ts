@@ -55,7 +55,9 @@ function sectionsOf(text: string): Map<string, Map<string, string>> {
 function propertyOf(text: string, where: string): { name: string; value: string } {
   const [all = "", name = "", equals] = /^([\w$@.&+/-]+)[ \t]*(=?)[ \t]*/.exec(text) ?? [];
   if (name === "") throw new CertificateError(`is not in the format of certificates ${where}`);
-  return { name, value: valueOf(text.slice(all.length), equals === "=", `of "${name}" ${where}`) };
+  // What looks unlike a name may be the beginning of a key.
+  const what = /^[a-z][a-z-]*$/.test(name) ? `of "${name}" ${where}` : where;
+  return { name, value: valueOf(text.slice(all.length), equals === "=", what) };
 }
 
 function valueOf(text: string, expected: boolean, what: string): string {

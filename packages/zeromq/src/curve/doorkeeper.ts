@@ -91,6 +91,7 @@ export class Doorkeeper {
     const visitor = { challenge, greeting: [greeting], timer: setTimeout(late, this.#timeoutMs), answered: false };
     this.#visitors.set(sender.connection, known.set(sender.route, visitor));
     this.#count += 1;
+    sender.connection.visitors += 1;
     this.#owner.answer(sender, authBatch({ challenge }));
   }
 
@@ -116,6 +117,7 @@ export class Doorkeeper {
     this.#forget(sender);
     this.#owner.trouble("refused", () => `${this.#owner.peerName(sender.envelope)} was refused: ${why}`);
     this.#owner.answer(sender, unauthenticatedBatch(why));
+    sender.connection.removed();
   }
 
   #forget({ connection, route }: Pick<Sender, "connection" | "route">): void {
@@ -125,6 +127,7 @@ export class Doorkeeper {
     clearTimeout(visitor.timer);
     known.delete(route);
     this.#count -= 1;
+    connection.visitors -= 1;
     this.#keep(connection, -visitor.greeting[0]!.length);
     if (known.size > 0) return;
     this.#visitors.delete(connection);

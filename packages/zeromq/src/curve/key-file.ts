@@ -1,3 +1,5 @@
+import { decodeZ85 } from "./z85.ts";
+
 /** Certificates are far smaller; what is larger is something else. */
 const maxFileBytes = 65_536;
 
@@ -56,5 +58,10 @@ const reasons: Readonly<Record<string, string>> = {
 
 function fileError(path: string, what: string, cause: unknown): Error {
   const { code = "", message } = cause as NodeJS.ErrnoException;
+  // Not with the cause, which shows it too.
+  if (/[\r\n]/.test(path) || (path.length === 40 && decodeZ85(path)))
+    return new TypeError(
+      `${what}: file must be the name of a file, and there is none of what was given; it is not shown, since it may be a key, which goes without { file }`,
+    );
   return Object.assign(new Error(`${what}: cannot read ${path}: ${reasons[code] ?? message}`, { cause }), { code });
 }

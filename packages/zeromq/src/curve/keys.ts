@@ -149,6 +149,10 @@ function textOf(given: KeyFile | KeyVariable, what: string, secret: boolean): { 
   if (typeof value !== "string" || value === "") throw new TypeError(`${what}: ${name} must be a name`);
   if (name === "file") return { text: readKeyFile(value, what, secret), origin: value };
   const text = process.env[value];
+  if (text === undefined && !/^[A-Za-z_]\w*$/.test(value))
+    throw new TypeError(
+      `${what}: env must be the name of an environment variable, and what was given is none; it is not shown, since it may be a key, which goes without { env }`,
+    );
   const origin = `environment variable ${value}`;
   if (text === undefined || text === "") throw new Error(`${what}: ${origin} is not set`);
   return { text, origin };

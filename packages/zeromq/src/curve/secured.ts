@@ -53,6 +53,12 @@ export function isEncrypted({ address, scheme }: ParsedAddress, curve: CurveSett
   return true;
 }
 
+/** TypeError where subscriptions would not arrive: libzmq forgets over ws, once it has encrypted them, what they are. */
+export function checkSubscriptions(parsed: ParsedAddress, curve: CurveSettings, mode: AddressMode): void {
+  if (parsed.scheme !== "ws" || !isEncrypted(parsed, curve, mode)) return;
+  throw new TypeError(`${parsed.address}: ZeroMQ does not carry subscriptions over ws with CURVE; use tcp or ipc`);
+}
+
 /** Settings of a socket with those of its transport. */
 interface SecuredSettings extends SocketSettings {
   readonly maxConnections: number | undefined;

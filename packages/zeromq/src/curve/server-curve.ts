@@ -5,6 +5,7 @@ import { AllowList } from "./allow-list.ts";
 import type { Allow } from "./allow-list.ts";
 import { readSecret } from "./keys.ts";
 import type { CurveKeyPair, SecretKeySource } from "./keys.ts";
+import { principalOf, samePrincipal } from "./principal.ts";
 import type { PrincipalInit } from "./principal.ts";
 import { provenKey } from "./proof.ts";
 import { SealReader, sealKey } from "./seal.ts";
@@ -46,11 +47,16 @@ export interface ServerCurve {
 
 /** Those that the connections of some end belong to, to be told what changes. */
 export interface CurveUser {
-  /** A key is not let in any more. `cameIn`: it may have been, since this end has begun to let somebody in. */
-  revoked(key: string, cameIn: boolean): void;
+  /**
+   * A key is not let in any more. `cameIn`: it may have been, since this end has begun to let somebody in. `isComing`: just
+   * now, so that somebody with it may be on the way.
+   */
+  revoked(key: string, cameIn: boolean, isComing: boolean): void;
   trouble(kind: string, describe: () => string): void;
 }
 
+/** Between the decision of letting somebody in and its arrival; a process that is busy takes its time. */
+const comingMs = 5_000;
 /** Keys whose owners are remembered from the handshake until they say who they are. */
 const maxAdmitted = 65_536;
 const optionNames: readonly string[] = ["secretKey", "allow", "allowTimeoutMs"];
@@ -77,7 +83,7 @@ export class CurveServer implements ServerCurve, ZapDomain {
   readonly #domain = `zerobind-${globalThis.crypto.randomUUID()}`;
   readonly #troubles = new Troubles((problem) => this.#tell(problem));
   /** Of the keys that came in last. */
-  readonly #admitted = new Map<string, Principal>();
+  readonly #admitted = new Map<string, { readonly principal: Principal; readonly atMs: number }>();
   /** Keys that may have connections: they came in, whatever was decided since. */
   readonly #cameIn = new Set<string>();
   /** There were more of those. */
@@ -101,6 +107,10 @@ export class CurveServer implements ServerCurve, ZapDomain {
 
   allow(publicKey: string, principal?: PrincipalInit): void {
     this.#allow.allow(publicKey, principal);
+    // The list has told of whom it knew itself, but not of whom a function let in.
+    const admitted = this.#admitted.get(publicKey)?.principal;
+    if (principal !== undefined && admitted && !samePrincipal(admitted, principalOf(principal, "allow()")))
+      this.#revoked(publicKey);
   }
 
   revoke(publicKey: string): void {
@@ -141,7 +151,7 @@ export class CurveServer implements ServerCurve, ZapDomain {
   decide(key: string, peerAddress: string): Principal | undefined | Promise<Principal | undefined> {
     const decision = this.#allow.decide(key, { address: originOf(peerAddress), domain: this.#domain });
     return decision instanceof Promise
-      ? decision.then((principal) => this.#admit(key, principal))
+      ? decision.then((principal) => this.#admit(key, this.#allow.confirm(key, principal)))
       : this.#admit(key, decision);
   }
 
@@ -150,14 +160,14 @@ export class CurveServer implements ServerCurve, ZapDomain {
     const key = provenKey(auth, challenge, this.#keys);
     if (key === undefined) return undefined;
     // Somebody behind a proxy has another key than the connection.
-    const principal = this.#admitted.get(key) ?? (await this.decide(key, peerAddress));
+    const principal = this.#admitted.get(key)?.principal ?? (await this.decide(key, peerAddress));
     return principal && [key, principal];
   }
 
   /** The key that has sealed some bytes; undefined if there is no valid seal of a key that has come in. */
   openSeal(bytes: Buffer): { readonly key: string; readonly principal: Principal } | undefined {
     const key = sealKey(bytes);
-    const principal = key === undefined ? undefined : this.#admitted.get(key);
+    const principal = key === undefined ? undefined : this.#admitted.get(key)?.principal;
     if (key === undefined || !principal || !this.#seals.isValid(bytes)) return undefined;
     return { key, principal };
   }
@@ -172,10 +182,13 @@ export class CurveServer implements ServerCurve, ZapDomain {
   }
 
   async #open(): Promise<() => Promise<void>> {
-    await this.#allow.open(
-      (key) => this.#revoked(key),
-      (warning) => this.trouble("allow", () => warning),
-    );
+    const warn = (warning: string): void => this.trouble("allow", () => warning);
+    try {
+      await this.#allow.open((key) => this.#revoked(key), warn);
+    } catch (cause) {
+      // Without its code, which would be taken for one of the address.
+      throw new Error((cause as Error).message, { cause });
+    }
     try {
       return await zapHandler().enter(this.#domain, this);
     } catch (error) {
@@ -200,7 +213,7 @@ export class CurveServer implements ServerCurve, ZapDomain {
   #admit(key: string, principal: Principal | undefined): Principal | undefined {
     this.#admitted.delete(key);
     if (!principal) return undefined;
-    this.#admitted.set(key, principal);
+    this.#admitted.set(key, { principal, atMs: performance.now() });
     const [oldest] = this.#admitted.size > maxAdmitted ? this.#admitted.keys() : [];
     if (oldest !== undefined) this.#admitted.delete(oldest);
     if (this.#cameIn.size < maxAdmitted) this.#cameIn.add(key);
@@ -209,9 +222,11 @@ export class CurveServer implements ServerCurve, ZapDomain {
   }
 
   #revoked(key: string): void {
+    const { atMs = -Infinity } = this.#admitted.get(key) ?? {};
     this.#admitted.delete(key);
     const cameIn = this.#cameIn.delete(key) || this.#hasForgotten;
-    for (const user of this.#users) user.revoked(key, cameIn);
+    const isComing = performance.now() < atMs + comingMs;
+    for (const user of this.#users) user.revoked(key, cameIn, isComing);
   }
 
   #tell(problem: string): void {

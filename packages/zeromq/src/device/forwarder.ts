@@ -1,4 +1,7 @@
+import { parseAddress } from "../address.ts";
+import { checkSubscriptions } from "../curve/secured.ts";
 import type { SocketPlan } from "../open-socket.ts";
+import { toSettings } from "../options.ts";
 import { PumpDevice } from "./pump-device.ts";
 import type { PumpOptions } from "./pump-device.ts";
 
@@ -17,19 +20,26 @@ const defaults = { highWaterMark: 1_000 };
  * A device between publishers and subscribers: N publishers connect to `frontend` (XSUB), M subscribers to `backend`
  * (XPUB), and neither needs to know of the others. Only what some subscriber wants is asked of the publishers. Messages
  * of one publisher keep their order. It keeps nothing: who subscribes later gets what comes later, and what is
- * published while nobody wants it, or while the device is away, is gone.
+ * published while nobody wants it, or while the device is away, is gone. Publishers that decide who gets what
+ * (`authorize`, `requires`) send it nothing, since it cannot say for whom it asks.
  */
 export class ForwarderDevice extends PumpDevice {
   protected readonly frontPlan: Pick<SocketPlan, "kind" | "own">;
   protected readonly backPlan: Pick<SocketPlan, "kind" | "own">;
   #forwarded = 0;
-  #topics = 0;
+  /** What is subscribed, as latin1. */
+  readonly #topics = new Set<string>();
   #dropped = 0;
   readonly #sendFailed = (): void => void (this.#dropped += 1);
 
   /** TypeError for addresses and options that cannot be. */
   constructor(options: ForwarderOptions) {
     super("forwarder", options, defaults.highWaterMark);
+    const { curve } = toSettings(options.zeromq);
+    for (const side of [options.frontend, options.backend]) {
+      const { address, attach = "bind" } = typeof side === "string" ? { address: side } : side;
+      checkSubscriptions(parseAddress(address, attach), curve, attach);
+    }
     // Subscriptions must not get lost, however many come at once: ZeroMQ drops those beyond its marks in silence.
     this.frontPlan = { kind: "xsub", own: { sendHighWaterMark: 0 } };
     this.backPlan = { kind: "xpub", own: { sendHighWaterMark: this.highWaterMark, receiveHighWaterMark: 0 } };
@@ -40,7 +50,7 @@ export class ForwarderDevice extends PumpDevice {
    * message nor a subscription. What slow subscribers miss ZeroMQ drops without telling.
    */
   get counters(): Readonly<Record<"forwarded" | "topics" | "dropped", number>> {
-    return { forwarded: this.#forwarded, topics: this.#topics, dropped: this.#dropped };
+    return { forwarded: this.#forwarded, topics: this.#topics.size, dropped: this.#dropped };
   }
 
   protected fromFront(frames: Buffer[]): void {
@@ -56,8 +66,24 @@ export class ForwarderDevice extends PumpDevice {
       const text = "something that is no subscription came from a subscriber and was dropped";
       return this.troubles.report("drop", () => text);
     }
-    this.#topics += first === 1 ? 1 : -1;
+    const topic = frames[0]!.toString("latin1", 1);
+    if (first === 1) this.#topics.add(topic);
+    else this.#topics.delete(topic);
     this.front?.socket.send(frames, this.#sendFailed);
+  }
+
+  protected override onLost(side: "front" | "back"): void {
+    if (side === "front") return;
+    for (const topic of this.#topics) this.#ask(0, topic);
+    this.#topics.clear();
+  }
+
+  protected override onRenewed(side: "front" | "back"): void {
+    if (side === "front") for (const topic of this.#topics) this.#ask(1, topic);
+  }
+
+  #ask(kind: 0 | 1, topic: string): void {
+    this.front?.socket.send([Buffer.concat([Buffer.of(kind), Buffer.from(topic, "latin1")])], this.#sendFailed);
   }
 
   protected async onClose(graceful: boolean): Promise<void> {

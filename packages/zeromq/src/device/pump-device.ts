@@ -1,7 +1,7 @@
 import { Lifecycle, kindOf } from "@zerobind/core";
 import type { ParsedAddress } from "../address.ts";
 import { AddressGate } from "../gate.ts";
-import { openSocket } from "../open-socket.ts";
+import { openSocket, socketTroubles } from "../open-socket.ts";
 import type { OpenSocket, SocketPlan } from "../open-socket.ts";
 import { toSettings } from "../options.ts";
 import type { ZeromqOptions, ZeromqSettings } from "../options.ts";
@@ -97,13 +97,23 @@ export abstract class PumpDevice extends Lifecycle {
   protected async onOpen(): Promise<void> {
     const { front, back } = this.#sides;
     // What comes in front must find the way out.
-    this.back = await this.#openSide(back, this.backPlan, (frames) => this.fromBack(frames));
+    this.back = await this.#openSide("back", back, this.backPlan, (frames) => this.fromBack(frames));
     try {
-      this.front = await this.#openSide(front, this.frontPlan, (frames) => this.fromFront(frames));
+      this.front = await this.#openSide("front", front, this.frontPlan, (frames) => this.fromFront(frames));
     } catch (error) {
       await this.back.close(0);
       throw error;
     }
+  }
+
+  /** All connections of a side are gone. */
+  protected onLost(_side: "front" | "back"): void {
+    // What waited there is lost.
+  }
+
+  /** A side has another socket. */
+  protected onRenewed(_side: "front" | "back"): void {
+    // Peers connect again by themselves.
   }
 
   protected onClosing(): void {
@@ -111,24 +121,27 @@ export abstract class PumpDevice extends Lifecycle {
   }
 
   /** A side says something of its connections that is worth telling. */
-  #event(address: string, type: string, code: string): void {
+  #event(side: "front" | "back", address: string, type: string, code: string): void {
     const tell = (text: string): void => this.troubles.report(`${address} ${type}`, () => `${address}: ${text}`);
     if (type === "connect:retry")
       tell("connection refused, nobody is listening or the host cannot be found; trying again");
-    else if (type.startsWith("handshake:error"))
-      tell(`a peer is of the wrong kind, or does not speak ZeroMQ as this end does (${code})`);
+    else if (type === "stranger") tell(`the other end is of the wrong kind, or does not speak ZeroMQ: ${code}`);
+    else if (socketTroubles.has(type)) tell(code);
+    else if (type === "lost") this.onLost(side);
+    else if (type === "renewed") this.onRenewed(side);
     else if (type === "accept:error") tell(`a peer could not be let in (${code})`);
     else if (type === "receive:error") this.fail(`${address}: cannot receive any more (${code})`);
   }
 
   #openSide(
+    side: "front" | "back",
     { address, mode }: CheckedSide,
     { kind, own }: Pick<SocketPlan, "kind" | "own">,
     message: SocketEvents["message"],
   ): Promise<OpenSocket> {
     const parsed: ParsedAddress = this.#gate.pass(address, mode);
     const plan: SocketPlan = { kind, own, mode, parsed, settings: this.#settings, maxFrameBytes: this.#maxFrameBytes };
-    return openSocket(plan, { message, event: (type, code) => this.#event(address, type, code) });
+    return openSocket(plan, { message, event: (type, code) => this.#event(side, address, type, code) });
   }
 }
 

@@ -49,7 +49,7 @@ export class StreamerDevice extends PumpDevice {
 
   protected async fromFront(frames: Buffer[]): Promise<void> {
     this.#isWaiting = true;
-    const isSent = (await this.back?.socket.sendWhenRoom(frames)) ?? false;
+    const isSent = (await this.back?.sendWhenRoom(frames)) ?? false;
     this.#isWaiting = false;
     this.#cameMs = performance.now();
     if (isSent) this.#forwarded += 1;

@@ -3,6 +3,7 @@ import type { EventWish, Principal } from "@zerobind/core";
 import { sealKey } from "../curve/seal.ts";
 import type { CurveServer } from "../curve/server-curve.ts";
 import { escapeBytes } from "../trouble.ts";
+import { BareFilters } from "./bare-filters.ts";
 import type { Asker, EventRules, Refusal } from "./event-rules.ts";
 import { filterKey, guardedTopic } from "./event-wire.ts";
 import type { SyncTopic } from "./event-wire.ts";
@@ -61,11 +62,13 @@ export class EventGate {
   readonly #owner: GateOwner;
   /** By key and connection. */
   readonly #granted = new Map<string, Grants>();
+  readonly #bare: BareFilters;
   #count = 0;
   #isConfused = false;
 
   constructor(owner: GateOwner) {
     this.#owner = owner;
+    this.#bare = new BareFilters(owner.trouble);
   }
 
   /** A message has come that is no subscription. */
@@ -76,6 +79,12 @@ export class EventGate {
   /** A message has been handled. */
   handled(): void {
     if (this.#isConfused && this.#owner.isDrained()) this.#isConfused = false;
+  }
+
+  /** Something was subscribed, or is not any more, without any sync: that brings nothing. */
+  plain(isSubscribed: boolean, topic: Buffer): void {
+    if (isSubscribed) this.#bare.subscribed(topic.toString());
+    else this.#bare.settled(topic.toString());
   }
 
   /** A sync topic was subscribed. What is refused, by the index of the wish; undefined: it is not to be answered. */
@@ -91,6 +100,7 @@ export class EventGate {
     const refusals = new Map<number, Refusal>();
     const asker = { key, principal: sealer?.principal ?? principal };
     for (const [index, wish] of request.wishes.entries()) {
+      if (!wish.end) this.#bare.settled(wish.topic);
       const refusal = grants ? this.#decide(asker, grants, wish) : isKnown ? tooMany : unsealed;
       if (!refusal) continue;
       refusals.set(index, refusal);
@@ -118,6 +128,7 @@ export class EventGate {
   /** All connections are gone. */
   clear(): void {
     this.#granted.clear();
+    this.#bare.clear();
     this.#count = 0;
     this.#isConfused = false;
   }

@@ -12,6 +12,7 @@ import {
 import type { Check, Checks, EventGap } from "@zerobind/core";
 import { parseAddress } from "../address.ts";
 import type { AddressMode, ParsedAddress } from "../address.ts";
+import { checkSubscriptions } from "../curve/secured.ts";
 import { checkExposure } from "../guard.ts";
 import type { ZeromqOptions, ZeromqSettings } from "../options.ts";
 import type { AuthorizeEvents } from "./event-rules.ts";
@@ -177,6 +178,7 @@ export function parseAddresses(
   return (addresses as readonly string[]).map((address) => {
     const parsed = parseAddress(address, mode);
     checkExposure(parsed, settings, mode);
+    checkSubscriptions(parsed, settings.curve, mode);
     return parsed;
   });
 }

@@ -77,6 +77,7 @@ export class PublisherPort implements SocketEvents {
 
   async close(lingerMs: number): Promise<void> {
     this.#forgetSyncs();
+    this.#gate?.clear();
     const opened = this.#opened;
     this.#opened = undefined;
     await opened?.close(lingerMs);
@@ -118,7 +119,7 @@ export class PublisherPort implements SocketEvents {
   }
 
   #plainTopic(subscribed: boolean, topic: Buffer): void {
-    if (this.#gate) return;
+    if (this.#gate) return this.#gate.plain(subscribed, topic);
     const { audience } = this.#owner;
     const prefix = topic.toString("latin1");
     if (!subscribed) return audience.unsubscribed(prefix);

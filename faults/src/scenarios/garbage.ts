@@ -85,7 +85,7 @@ async function fuzz(address: string, random: Random): Promise<void> {
       const attachments = Array.from({ length: between(random, 0, 3) }, () => bytes(random, between(random, 0, 50)));
       await socket.send(["", batch, ...attachments]);
     }
-    await pause(20);
+    await pause(50);
     socket.close();
   }
 }

@@ -91,7 +91,7 @@ export class Front implements VisitOwner {
 
   async #close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const visit of [...this.#strangers]) visit.end();
+    for (const visit of [...this.#strangers]) visit.end(true);
     if (this.#visits.size > 0) {
       const timer = setTimeout(() => [...this.#visits].forEach((visit) => visit.end()), relayGraceMs);
       await new Promise<void>((resolve) => (this.#gone = resolve));
@@ -121,7 +121,7 @@ export class Front implements VisitOwner {
         ? `${who}, since there are ${this.maxConnections} already, as many as the option maxConnections allows`
         : `${who}, since there are ${this.#maxOfAll} already, for which the limit of open files suffices; raise it`;
     });
-    oldest?.end();
+    oldest?.end(true);
     return oldest !== undefined;
   }
 }

@@ -45,18 +45,12 @@ export class Visit {
     outer.on("data", this.#begin);
   }
 
-  /** Cuts the connection; what is under way to the client still leaves. */
-  end(): void {
+  /** Ends the connection; what is under way to either side still arrives, unless it is cut. */
+  end(isCut = false): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     clearTimeout(this.#timer);
-    this.#inner?.destroySoon();
-    this.#outer.destroySoon();
-    // Nobody may read it.
-    const sockets = [this.#outer, this.#inner];
-    if (this.#outer.writableLength > 0 || (this.#inner?.writableLength ?? 0) > 0)
-      setTimeout(() => sockets.forEach((socket) => socket?.destroy()), relayGraceMs);
-    else sockets.forEach((socket) => socket?.destroy());
+    for (const socket of [this.#outer, this.#inner]) if (socket) leave(socket, isCut);
     this.#owner.ended(this);
   }
 
@@ -132,6 +126,18 @@ export class Visit {
 
   #cut(kind: string, problem: string): void {
     this.#owner.trouble(kind, () => `a connection from ${this.#from ?? "somewhere"} was cut, since it ${problem}`);
-    this.end();
+    this.end(true);
   }
+}
+
+/** What comes from now on is not read, but taken: the system would tell the other side of an error, and lose the rest. */
+function leave(socket: Socket, isCut: boolean): void {
+  if (isCut) socket.destroy();
+  if (socket.destroyed) return;
+  socket.unpipe();
+  socket.removeAllListeners("data");
+  socket.resume();
+  socket.end();
+  const timer = setTimeout(() => socket.destroy(), relayGraceMs);
+  socket.once("close", () => clearTimeout(timer));
 }

@@ -80,13 +80,15 @@ export class Attacker {
       if (!socket) return;
       held.opened += 1;
       const startedMs = sharedMs();
+      let endedMs = Infinity;
+      socket.once("close", () => (endedMs = sharedMs()));
       for (let at = 0; at < bytes.length && !socket.destroyed && sharedMs() - startedMs < heldLimitMs; at++) {
         socket.write(bytes.subarray(at, at + 1));
         await pause(150);
       }
-      if (!socket.destroyed) return void socket.destroy();
+      if (endedMs === Infinity) return void socket.destroy();
       held.cut += 1;
-      held.slowestMs = Math.max(held.slowestMs, sharedMs() - startedMs);
+      held.slowestMs = Math.max(held.slowestMs, endedMs - startedMs);
     };
     await Promise.all(Array.from({ length: count }, one));
     return held;

@@ -25,8 +25,9 @@ export interface VisitOwner {
 export class Visit {
   readonly #outer: Socket;
   readonly #owner: VisitOwner;
-  readonly #watch: ReadyWatch;
-  readonly #frames: WsFrames | undefined;
+  /** Both as soon as it is led on: of a flood, most never is. */
+  #watch: ReadyWatch | undefined;
+  #frames: WsFrames | undefined;
   readonly #from: string | undefined;
   readonly #timer: NodeJS.Timeout;
   #preface: Buffer = Buffer.alloc(0);
@@ -37,11 +38,8 @@ export class Visit {
   constructor(outer: Socket, owner: VisitOwner) {
     this.#outer = outer;
     this.#owner = owner;
-    this.#watch = new ReadyWatch(owner.scheme);
-    this.#frames = owner.scheme === "ws" ? new WsFrames() : undefined;
     this.#from = hostOf(outer.remoteAddress);
     this.#timer = setTimeout(() => this.#late(), owner.handshakeTimeoutMs);
-    outer.setNoDelay(true);
     outer.on("error", () => undefined);
     outer.on("close", () => this.end());
     outer.on("data", this.#begin);
@@ -74,6 +72,9 @@ export class Visit {
   };
 
   #leadOn(preface: Buffer, rest: Buffer): void {
+    this.#outer.setNoDelay(true);
+    this.#watch = new ReadyWatch(this.#owner.scheme);
+    if (this.#owner.scheme === "ws") this.#frames = new WsFrames();
     const local = originFor(this.#from);
     const { innerPort: port } = this.#owner;
     const inner = process.getBuiltinModule("node:net").connect({
@@ -107,13 +108,13 @@ export class Visit {
   };
 
   readonly #fromServer = (bytes: Buffer): void => {
-    this.#watch.read(bytes);
+    this.#watch?.read(bytes);
     this.#checkAgreed();
   };
 
   /** Both ends agree when the server is ready and the client has sent something, which without CURVE is its own READY. */
   #checkAgreed(): void {
-    if (this.#isStranger && this.#watch.saidReady && this.#frames?.hasMessage !== false) this.#agreed();
+    if (this.#isStranger && this.#watch?.saidReady && this.#frames?.hasMessage !== false) this.#agreed();
   }
 
   #agreed(): void {

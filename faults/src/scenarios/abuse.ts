@@ -42,7 +42,7 @@ export const abuse: ScenarioPlan = {
   proves:
     "floods, silence, garbage, half handshakes, foreign keys, a hostile client that was let in, and a lack of open files leave a polite client of CURVE its 20 calls a second, and nothing behind.",
   transports: ["tcp"],
-  run: (scenario) => attacked(scenario, { mute: 1_000, forMs: 2_500, visits: 34_000, together: true }),
+  run: (scenario) => attacked(scenario, { mute: 600, forMs: 2_500, visits: 34_000, together: true }),
 };
 
 export const abuseQuick: ScenarioPlan = {
@@ -67,7 +67,7 @@ async function attacked(scenario: Scenario, { mute, forMs, visits, together }: S
   if (together)
     await siege.beside("all that strangers can do", () =>
       Promise.all([
-        silence(siege, mute / 4, busyLimitMs),
+        silence(siege, mute / 2, busyLimitMs),
         flood(siege, forMs),
         garbage(siege, forMs),
         hammer(siege, forMs),

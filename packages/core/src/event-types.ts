@@ -106,12 +106,15 @@ export interface SubscriptionCounts {
 /**
  * Events of one method, from the moment on that it is made until it is left or closed. Iterating takes the events in
  * the order in which each publisher sent them, per topic; leaving the loop, disposing it and `close()` are the same: it
- * ends, and what waits in it is dropped. It can be iterated once. Each subscription has messages of its own.
+ * ends, and what waits in it is dropped. It can be iterated once. Each subscription has messages of its own. One that a
+ * publisher does not allow ends, and the iteration throws RpcError, after what waits is taken; with `onEvent`, the
+ * subscriber's `onError` is told.
  */
 export interface Subscription<T> extends AsyncIterable<T>, AsyncDisposable {
   /**
    * Resolves when every address that is connected has taken the subscription in: nothing published after that is
-   * missed. Rejects only when it, or its subscriber, is closed; see `waitForReady` for one that gives up.
+   * missed. Rejects when it, or its subscriber, is closed; with UNAUTHENTICATED or PERMISSION_DENIED when the other end
+   * does not let the subscriber in, or does not allow this. See `waitForReady` for one that gives up.
    */
   readonly ready: Promise<void>;
   readonly counts: SubscriptionCounts;

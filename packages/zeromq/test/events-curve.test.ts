@@ -290,8 +290,8 @@ test("a bare SUB gets nothing, whatever it subscribes to, and that is told", asy
   feed.price("ACME", 1);
   await take(events, 1);
   await expect(socket.receive()).rejects.toMatchObject({ code: "EAGAIN" });
-  await until(() => feed.troubles.join().includes("bare SUB"), 7_000);
-}, 10_000);
+  await until(() => feed.troubles.join().includes("bare SUB"));
+});
 
 test("a seal that is forged, or of somebody who is not let in, counts for nothing", async () => {
   const feed = await secureFeed({ authorize: () => true, lastValue: true });

@@ -1,7 +1,7 @@
 import { escapeBytes } from "../trouble.ts";
 
 /** How long after a subscription its subscriber has asked for it, if it knows how to. */
-const askMs = 5_000;
+const askMs = 2_000;
 const maxTopics = 10_000;
 
 /**

@@ -145,6 +145,8 @@ export class EventGate {
     const among = exact ? grants.exact : grants.wide;
     if (!among.has(name) && this.#count >= maxGrants) return tooMany;
     const refusal = this.#owner.rules.decide(asker, wish);
+    // It may have been granted before.
+    if (refusal && refusal.status !== Status.UNAVAILABLE) this.#end(grants, wish, name);
     if (refusal) return refusal;
     // Also if it is granted already: it may be a connection that was made anew.
     this.#owner.deliver(guardedTopic(method, topic, exact), true);

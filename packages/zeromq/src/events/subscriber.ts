@@ -22,7 +22,8 @@ import type { TopicTemplate } from "./topic-template.ts";
  * lost. Nothing is missed that is published after `ready`; what is missed nevertheless, since a connection was lost or
  * this end did not keep up, shows as a gap, and is asked for if the publisher keeps events. Several subscriptions share
  * connections and filters. Events of one topic of one publisher come in their order; topics and publishers among each
- * other have none.
+ * other have none. A subscription that one of several publishers does not allow ends as a whole: without it, it would be
+ * incomplete, and nothing would show that.
  */
 export class EventSubscriber extends Lifecycle {
   readonly #options: EventSubscriberOptions;
@@ -58,7 +59,9 @@ export class EventSubscriber extends Lifecycle {
 
   /**
    * Resolves when every address that it connects to has answered for the filters that there are now, or, where it binds,
-   * at least `minPublishers` have: nothing published after that is missed. Rejects only when it is closed.
+   * at least `minPublishers` have: nothing published after that is missed. Rejects when it is closed; with
+   * UNAUTHENTICATED if an end does not let this one in, where it goes on trying all the same; and, while it waits, with
+   * PERMISSION_DENIED or UNAUTHENTICATED if a publisher does not allow one of the subscriptions, which ends then.
    */
   get ready(): Promise<void> {
     return this.waitForReady();

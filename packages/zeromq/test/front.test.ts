@@ -102,6 +102,9 @@ test("control frames are short", () => {
 test("what a client begins with is bounded", () => {
   expect(prefaceLength("ws", Buffer.from(upgrade))).toBe(upgrade.length);
   expect(prefaceLength("ws", Buffer.concat([Buffer.from(upgrade), message]))).toBe(upgrade.length);
+  // What a web page opens would reach addresses of the machine that shows it.
+  const ofWebPage = upgrade.replace("\r\n", "\r\norigin: https://example.com\r\n");
+  expect(prefaceLength("ws", Buffer.from(ofWebPage))).toBe("wrong");
   expect(prefaceLength("ws", Buffer.from("GET / HTTP/1.1\r\n"))).toBe("more");
   for (const wrong of ["SSH-2.0", "get ", "G ", `GET ${"a".repeat(9_000)}`, `GET ${"a".repeat(8_190)}\r\n\r\n`])
     expect(prefaceLength("ws", Buffer.from(wrong))).toBe("wrong");

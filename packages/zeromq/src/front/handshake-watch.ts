@@ -4,6 +4,8 @@ const maxRequestBytes = 8_192;
 const maxHeldBytes = 65_536;
 const headEnd = "\r\n\r\n";
 const get = "GET ";
+/** Browsers send it, and ZeroMQ does not: any web page may try the addresses of the machine that shows it. */
+const origin = /\r\norigin[ \t]*:/i;
 const greetingBytes = 64;
 const signatureBytes = 10;
 const ready = "\u0005READY";
@@ -18,7 +20,10 @@ export function prefaceLength(scheme: "ws" | "tcp", bytes: Buffer): number | "mo
   }
   if (bytes.toString("latin1", 0, get.length) !== get.slice(0, bytes.length)) return "wrong";
   const end = bytes.indexOf(headEnd) + headEnd.length;
-  if (end >= headEnd.length) return end <= maxRequestBytes ? end : "wrong";
+  if (end >= headEnd.length) {
+    const isOfWebPage = origin.test(bytes.toString("latin1", 0, end));
+    return end <= maxRequestBytes && !isOfWebPage ? end : "wrong";
+  }
   return bytes.length >= maxRequestBytes ? "wrong" : "more";
 }
 

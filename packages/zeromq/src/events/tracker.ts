@@ -163,7 +163,8 @@ export class Tracker {
 
   #mayRecover(track: Track): boolean {
     const { publisher, recovery } = track;
-    const possible = this.#owner.recover && publisher.keepsEvents && !publisher.suspect && !recovery;
+    // Also of one whose connection was lost: this event has come by another.
+    const possible = this.#owner.recover && publisher.keepsEvents && !recovery;
     return possible && this.#takers(track).length > 0;
   }
 

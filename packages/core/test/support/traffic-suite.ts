@@ -11,7 +11,7 @@ import type { Pair } from "./pair.ts";
  */
 const bounds = {
   sequentialCall: { client: { messages: 1, bytes: 28 }, server: { messages: 1, bytes: 26 } },
-  thousandCallsAtOnce: { client: { messages: 6, bytes: 20_040 }, server: { messages: 20, bytes: 18_200 } },
+  thousandCallsAtOnce: { client: { messages: 6, bytes: 20_040 }, server: { messages: 10, bytes: 18_100 } },
   tenThousandReplies: { client: { messages: 20, bytes: 800 }, server: { messages: 250, bytes: 194_000 } },
   tenThousandRequests: { client: { messages: 250, bytes: 184_000 }, server: { messages: 20, bytes: 800 } },
   thousandOneWays: { client: { messages: 5, bytes: 21_050 }, server: { messages: 30, bytes: 25_000 } },
